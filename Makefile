@@ -1,0 +1,46 @@
+# Each target makes what it needs first: a virtual environment in .venv, filled from the pinned requirements and filled
+# again only when those change. `make PYTHON=python3.13 ...` chooses the Python that .venv is made with.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo     run the demo site on http://127.0.0.1:8000/ (ARGS='--port 9000' to change the port)"
+	@echo "make test     run every test, over SQLite and over PostgreSQL"
+	@echo "make lint     check style and types"
+	@echo "make format   put the code into shape"
+	@echo "make clean    remove what the other targets made"
+
+demo: .venv/demo.stamp
+	$(BIN)/python manage.py demo $(ARGS)
+
+# First what touches the database, on PostgreSQL and Redis; then everything, on SQLite. The second says what was left out.
+test: .venv/tests.stamp
+	$(BIN)/python -m tests.support.alongside $(BIN)/python -m pytest -m database --reuse-db
+	$(BIN)/python -m pytest
+
+lint: .venv/tests.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/tests.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist staticfiles .mypy_cache .pytest_cache .ruff_cache
+
+.venv/demo.stamp: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/tests.stamp: requirements.txt tests/requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@ .venv/demo.stamp
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,22 @@
+"""Waiting for something outside this process to become true, under a deadline. The one place that pauses."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+
+T = TypeVar("T")
+
+
+class TooLate(AssertionError):
+    """A deadline passed."""
+
+
+def until(look: Callable[[], T], within: float, what: str) -> T:
+    """Return the first truthy answer of `look`, which is asked again and again for `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            raise TooLate(f"{what}: not within {within:g} s")
+        time.sleep(0.02)
+    return seen
