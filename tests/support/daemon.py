@@ -74,7 +74,13 @@ class Daemon:
         assert not self.running, f"{self.name} is running already"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, cwd=self._cwd, user=self._user
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._env,
+                cwd=self._cwd,
+                user=self._user,
             )
         try:
             until(self._answers, within, f"{self.name} answers")

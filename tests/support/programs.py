@@ -22,7 +22,7 @@ class Program:
     name: str
     commands: tuple[str, ...]
     package: str
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()  # patterns below /, for what Debian keeps out of PATH
 
     def path(self) -> str | None:
         """Return where it is, or None."""
@@ -30,8 +30,8 @@ class Program:
         return next((path for path in found if path), None) or self._path_in_folders()
 
     def _path_in_folders(self) -> str | None:
-        candidates = (path for folder in self.folders for path in Path("/").glob(f"{folder.lstrip('/')}/{self.commands[0]}"))
-        newest = max(candidates, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
+        found = [path for folder in self.folders for path in Path("/").glob(f"{folder}/{self.commands[0]}")]
+        newest = max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
         return str(newest) if newest else None
 
     @property
@@ -40,10 +40,10 @@ class Program:
 
 
 REDIS = Program("Redis", ("redis-server",), "redis-server")
-POSTGRES = Program("PostgreSQL", ("initdb",), "postgresql", folders=("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin"))
+POSTGRES = Program("PostgreSQL", ("initdb",), "postgresql", folders=("usr/lib/postgresql/*/bin",))
 CHROMIUM = Program("Chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium")
 NODE = Program("Node.js", ("node",), "nodejs")
-NGINX = Program("nginx", ("nginx",), "nginx", folders=("/usr/sbin",))
+NGINX = Program("nginx", ("nginx",), "nginx", folders=("usr/sbin",))
 ALL = (REDIS, POSTGRES, CHROMIUM, NODE, NGINX)
 
 

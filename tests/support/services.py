@@ -52,7 +52,7 @@ class Postgres:
         self.port = free_port()
         if self._user:
             shutil.chown(self._folder, self._user)
-        command = [str(self._bin / "postgres"), "-D", str(self._folder / "cluster"), "-h", HOST, "-p", str(self.port)]
+        command = [str(self._bin / "postgres"), "-D", "cluster", "-h", HOST, "-p", str(self.port)]
         for setting in ("unix_socket_directories=", "fsync=off", "full_page_writes=off", "max_connections=200"):
             command += ["-c", setting]
         self.daemon = Daemon(
@@ -67,7 +67,7 @@ class Postgres:
     def start(self) -> None:
         """Make the cluster if there is none yet, and serve it."""
         if not (self._folder / "cluster").exists():
-            self._run("initdb", "-D", str(self._folder / "cluster"), "-U", "realtime", "--auth=trust", "--no-sync", "-E", "UTF8")
+            self._run("initdb", "-D", "cluster", "-U", "realtime", "--auth=trust", "--no-sync", "-E", "UTF8")
         self.daemon.start()
 
     def stop(self) -> None:

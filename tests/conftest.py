@@ -1,0 +1,170 @@
+"""Fixtures that start what a test asks for, once and lazily, and hooks that sort tests and say what was left out.
+
+The contract tests take `server`: they run over every backend under every server program. A test that kills things takes
+`new_site` and has a site to itself.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import SyncToAsync
+from django.db import connections
+
+from tests.support import programs
+from tests.support.servers import PROGRAMS, Server
+from tests.support.services import Postgres, Redis
+from tests.support.sites import BACKENDS, EMBEDDED, Backend, Site
+from tests.support.wsclient import Client
+
+BROWSER_FIXTURES = frozenset({"page", "context", "browser", "new_context"})
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark tests by what they use, before `-m` looks, and put those with a browser last.
+
+    Playwright's synchronous API keeps an event loop in this thread from its first use to the end of the session, in which
+    no asynchronous test could run.
+    """
+    for item in items:
+        if item.get_closest_marker("django_db"):
+            item.add_marker("database")
+        if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("browser")
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say at the end which programs were lacking and how to get them."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    lines = programs.left_out(str(report.longrepr) for report in skipped)
+    if lines:
+        terminalreporter.section("left out")
+        terminalreporter.write("".join(f"{line}\n" for line in lines))
+
+
+# The database of the test process
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep SQLite's test database in a file: the threads that write have connections of their own."""
+    file = tmp_path_factory.mktemp("database") / "test.sqlite3"
+    for settings in connections.databases.values():
+        if settings["ENGINE"].endswith("sqlite3"):
+            settings["TEST"]["NAME"] = str(file)
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_left_in_the_async_thread() -> Iterator[None]:
+    """Close what `sync_to_async` opened in its thread, or PostgreSQL would refuse to drop the test database."""
+    yield
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result(timeout=10)
+
+
+# Services, each started when the first test asks for it
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], Postgres]]:
+    """A callable that gives the session's PostgreSQL."""
+    started: list[Postgres] = []
+
+    def get() -> Postgres:
+        if not started:
+            server = Postgres()
+            started.append(server)
+            server.start()
+        return started[0]
+
+    yield get
+    for server in started:
+        server.destroy()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis for this test alone."""
+    server = Redis(tmp_path / "redis")
+    server.start()
+    yield server
+    server.stop()
+
+
+# Sites and servers
+
+
+@pytest.fixture(scope="session", params=BACKENDS, ids=str)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], Postgres]
+) -> Iterator[Site]:
+    """A site over each backend in turn, shared by the tests: make a room of your own with `site.room()`."""
+    with Site(request.param, tmp_path_factory.mktemp("site"), postgres) as site:
+        yield site
+
+
+@pytest.fixture(scope="session", params=PROGRAMS)
+def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Server]:
+    """The site's server, under each program in turn; shared, so leave it running."""
+    server = site.serve(request.param)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_site(tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], Postgres]) -> Iterator[Site]:
+    """A shared site as a newcomer has it: SQLite and nothing else."""
+    with Site(EMBEDDED, tmp_path_factory.mktemp("embedded"), postgres) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def embedded_server(embedded_site: Site) -> Server:
+    """The embedded site's daphne; shared, so leave it running."""
+    return embedded_site.serve("daphne")
+
+
+@pytest.fixture
+def new_site(tmp_path: Path, postgres: Callable[[], Postgres]) -> Iterator[Callable[..., Site]]:
+    """Make a site for this test alone: `new_site(backend=EMBEDDED, **env)`."""
+    with ExitStack() as stack:
+
+        def make(backend: Backend = EMBEDDED, **env: str) -> Site:
+            folder = tmp_path / f"site-{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            return stack.enter_context(Site(backend, folder, postgres, **env))
+
+        yield make
+
+
+@pytest.fixture
+async def connect() -> Any:
+    """Open a client: `await connect(server.url, cookie=...)`. All are closed at the end of the test."""
+    clients: list[Client] = []
+
+    async def open_client(base_url: str, **options: Any) -> Client:
+        clients.append(await Client.connect(base_url, **options))
+        return clients[-1]
+
+    yield open_client
+    for client in clients:
+        await client.close()
+
+
+# The browser
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Drive the machine's own Chromium, also as root."""
+    return browser_type_launch_args | {"executable_path": programs.need(programs.CHROMIUM), "args": ["--no-sandbox"]}
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node.js."""
+    return programs.need(programs.NODE)

@@ -1,0 +1,58 @@
+"""The real product in a process of its own, under daphne or uvicorn."""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tests.support.daemon import HOST, Daemon, free_port
+
+Program = Literal["daphne", "uvicorn"]
+PROGRAMS: tuple[Program, ...] = ("daphne", "uvicorn")
+HEALTH = "/realtime/health"
+
+
+class Server(Daemon):
+    """One server process. `url` is where it is, and stays so over restarts."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        env: Mapping[str, str],
+        folder: Path,
+        cwd: Path,
+        application: str = "project.asgi:application",
+        options: Sequence[str] = (),
+        python: str = sys.executable,
+        health: str = HEALTH,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.ws_url = f"ws://{HOST}:{self.port}"
+        self._health = health
+        super().__init__(
+            f"{program} on port {self.port}",
+            [python, "-m", program, *_address(program, self.port), *options, application],
+            log_file=folder / f"{program}-{self.port}.log",
+            ready=self._is_healthy,
+            env=env,
+            cwd=cwd,
+        )
+
+    def _is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + self._health, timeout=5) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError as refusal:
+            return refusal.code == 404 and self._health != HEALTH
+        except OSError:
+            return False
+
+
+def _address(program: Program, port: int) -> list[str]:
+    if program == "daphne":
+        return ["-b", HOST, "-p", str(port)]
+    return ["--host", HOST, "--port", str(port), "--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
