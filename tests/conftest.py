@@ -4,6 +4,7 @@ The contract tests take `server`: they run over every backend under every server
 `new_site` and has a site to itself.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,11 @@ from tests.support.sites import BACKENDS, EMBEDDED, Backend, Site
 from tests.support.wsclient import Client
 
 BROWSER_FIXTURES = frozenset({"page", "context", "browser", "new_context"})
+
+
+def pytest_configure() -> None:
+    """Stop what was started when the run is terminated, as on Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -5,6 +5,7 @@ unless `REALTIME_REQUIRE_SERVICES` is set.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ def main(command: list[str]) -> int:
     if missing:
         sys.stderr.write(f"Left out: {' '.join(command)}\n" + "".join(f"  {absence}\n" for absence in missing))
         return int(programs.required())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realtime-")))
         redis, postgres = Redis(folder / "redis"), Postgres()

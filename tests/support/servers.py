@@ -45,7 +45,7 @@ class Server(Daemon):
     def _is_healthy(self) -> bool:
         try:
             with urllib.request.urlopen(self.url + self._health, timeout=5) as answer:
-                return answer.status == 200
+                return bool(answer.status == 200)
         except urllib.error.HTTPError as refusal:
             return refusal.code == 404 and self._health != HEALTH
         except OSError:

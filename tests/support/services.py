@@ -30,6 +30,9 @@ class Redis:
     def stop(self) -> None:
         self.daemon.stop()
 
+    def crash(self) -> None:
+        self.daemon.kill()
+
     def _ready(self) -> bool:
         try:
             with socket.create_connection((HOST, self.port), timeout=1) as connection:
@@ -73,6 +76,10 @@ class Postgres:
     def stop(self) -> None:
         """Stop serving, disconnecting whoever is connected (SIGINT is PostgreSQL's fast shutdown). The data stay."""
         self.daemon.stop(by=signal.SIGINT)
+
+    def crash(self) -> None:
+        """End all of its processes without a checkpoint, so that it recovers from its log (SIGQUIT: immediate shutdown)."""
+        self.daemon.stop(by=signal.SIGQUIT)
 
     def destroy(self) -> None:
         """Stop it and remove its data."""

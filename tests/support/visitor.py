@@ -38,7 +38,7 @@ class Visitor:
     def submit(self, path: str, **values: str) -> Page:
         """Open the page, fill the values into the form that has these fields, and send it with all its other fields."""
         page = self.get(path)
-        form = _form_with(set(values), page)
+        form = form_with(set(values), page)
         target = urllib.parse.urljoin(page.url, form.action or page.url)
         fields = urllib.parse.urlencode(
             [*((name, value) for name, value in form.fields if name not in values), *values.items()]
@@ -64,12 +64,15 @@ class Visitor:
 
 
 @dataclass(slots=True)
-class _Form:
+class Form:
+    """A form: where it is sent, and what with if nothing is changed."""
+
     action: str
     fields: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _form_with(names: set[str], page: Page) -> _Form:
+def form_with(names: set[str], page: Page) -> Form:
+    """Return the first form of the page that has fields of all these names."""
     parser = _Forms()
     parser.feed(page.text)
     for form in parser.forms:
@@ -84,22 +87,25 @@ class _Forms(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[_Form] = []
+        self.forms: list[Form] = []
         self._select: str | None = None
+        self._options = 0
         self._textarea: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         name = values.get("name", "")
         if tag == "form":
-            self.forms.append(_Form(values.get("action", "")))
+            self.forms.append(Form(values.get("action", "")))
         elif tag == "input" and name and self._is_sent(values, dict(attrs)):
             self._add(name, values.get("value", ""))
         elif tag == "select":
-            self._select = name
+            self._select, self._options = name, 0
             self._add(name, "")
-        elif tag == "option" and self._select and "selected" in values:
-            self._set_last(values.get("value", ""))
+        elif tag == "option" and self._select:
+            self._options += 1
+            if "selected" in values or self._options == 1:
+                self._set_last(values.get("value", ""))
         elif tag == "textarea":
             self._textarea = name
             self._add(name, "")

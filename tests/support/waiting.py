@@ -11,7 +11,7 @@ class TooLate(AssertionError):
     """A deadline passed."""
 
 
-def until(look: Callable[[], T], within: float, what: str) -> T:
+def until(look: Callable[[], T | None], within: float, what: str) -> T:
     """Return the first truthy answer of `look`, which is asked again and again for `within` seconds."""
     deadline = time.monotonic() + within
     while not (seen := look()):

@@ -7,11 +7,12 @@ It is deliberately plain: it checks nothing, resends nothing and hides nothing. 
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin, Subprotocol
 
 SECONDS = 10.0
 
@@ -32,7 +33,8 @@ class Frame(NamedTuple):
     @property
     def response(self) -> dict[str, Any]:
         """What a reply says, or the refusal it carries."""
-        return self.payload["response"]
+        response: dict[str, Any] = self.payload["response"]
+        return response
 
 
 class Client:
@@ -55,15 +57,15 @@ class Client:
         path: str = "/realtime/websocket?vsn=2.0.0",
         origin: str | None = None,
         headers: Mapping[str, str] | None = None,
-        subprotocols: list[str] | None = None,
+        subprotocols: Sequence[str] = (),
     ) -> Self:
         """Open a connection as a page of the site itself would; `websockets.InvalidStatus` when it is refused."""
         extra = dict(headers or {}) | ({"Cookie": cookie} if cookie else {})
         socket = await connect(
             base_url.replace("http", "ws", 1) + path,
-            origin=origin if origin is not None else base_url,
+            origin=Origin(base_url if origin is None else origin),
             additional_headers=extra,
-            subprotocols=subprotocols,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
             open_timeout=SECONDS,
             close_timeout=1,
             ping_interval=None,
