@@ -1,0 +1,330 @@
+/**
+ * One room, as a page uses it: `socket.room("lobby")` makes it.
+ *
+ * Promises: handlers get each event once and in the order of `seq`, across reconnects, or "gap" is fired where the missing
+ * part is not kept any more; a durable command is sent until it is acknowledged, under one key, so that it happens once.
+ * Register handlers before `join()`: what was missed since `since` is delivered with the welcome.
+ *
+ * Fires "joined" (detail: the welcome; at every join, before its events are delivered), "status", "gap" (detail: the
+ * welcome; what the page shows and what follows do not meet), "cleared" (detail: {seq}) and "ended" (detail: a Refusal).
+ */
+
+import { isObject, isSeq, readEvent, readEvents, readWelcome } from "./codec/shapes.js";
+import { defer } from "./deferred.js";
+import { Drawer } from "./drawer.js";
+import { Feed } from "./feed.js";
+import { Handlers } from "./handlers.js";
+import { newKey } from "./key.js";
+import { Outbox } from "./outbox.js";
+import { Presence } from "./presence.js";
+import { Refusal } from "./refusal.js";
+
+/** @typedef {import("./clock.js").Clock} Clock */
+/** @typedef {import("./codec/frames.js").Payload} Payload */
+/** @typedef {import("./codec/frames.js").Reply} Reply */
+/** @typedef {import("./codec/shapes.js").LoggedEvent} LoggedEvent */
+/** @typedef {import("./codec/shapes.js").Person} Person */
+/** @typedef {import("./codec/shapes.js").RoomEvent} RoomEvent */
+/** @typedef {import("./codec/shapes.js").Welcome} Welcome */
+/** @typedef {import("./drawer.js").Command} Command */
+/** @typedef {import("./drawer.js").TabStorage} TabStorage */
+/** @typedef {import("./subscription.js").Subscription} Subscription */
+/** @typedef {import("./subscription.js").Status} Status */
+/**
+ * @typedef {object} World  what a room needs from around it; the Socket hands it over
+ * @property {Clock} clock
+ * @property {() => number} random
+ * @property {TabStorage | null} storage
+ * @property {number} timeout    ms on the wire without an answer after which a command is given up
+ * @property {number} outbox     how many commands may wait
+ * @property {number} maxBytes   of a frame
+ * @property {(error: unknown) => void} report
+ */
+
+const LEGAL_KEY = /^[\x20-\x7e]{1,64}$/;
+/** What a frame needs beside the command's arguments: refs, topic, names, a key. */
+const FRAME_OVERHEAD_BYTES = 512;
+const MAX_QUESTIONS = 16;
+
+export class Room extends EventTarget {
+  #slug;
+  #subscription;
+  #world;
+  #feed;
+  #handlers;
+  #outbox;
+  #questions;
+  #presence = new Presence();
+  /** @type {Welcome | null} */
+  #welcome = null;
+  /** @type {Person | null} */
+  #you;
+  /** @type {string | null} whose commands the outbox holds */
+  #senderId = null;
+  /** @type {Refusal | null} */
+  #refusal = null;
+  #lastQuestion = 0;
+  /** @type {import("./deferred.js").Deferred<Welcome> | null} */
+  #joining = null;
+
+  /**
+   * @param {string} slug
+   * @param {Subscription} subscription
+   * @param {World} world
+   * @param {{since?: number, you?: Person}} [page]  what the page was rendered with: its newest seq, and for whom
+   */
+  constructor(slug, subscription, world, { since, you } = {}) {
+    super();
+    this.#slug = slug;
+    this.#subscription = subscription;
+    this.#world = world;
+    this.#feed = new Feed((event) => this.#deliver(event), isSeq(since) ? since : null);
+    this.#you = you ?? null;
+    this.#handlers = new Handlers(world.report);
+    const options = { clock: world.clock, random: world.random, timeoutMs: world.timeout };
+    this.#outbox = new Outbox({ ...options, limit: world.outbox });
+    this.#questions = new Outbox({ ...options, limit: MAX_QUESTIONS });
+    if (you) this.#sendAs(you.id);
+    subscription.serve({
+      joinPayload: () => (this.#feed.seq === null ? {} : { since: this.#feed.seq }),
+      joined: (response) => this.#joined(readWelcome(response)),
+      receive: (event, payload) => this.#receive(event, payload),
+      interrupted: () => this.#interrupted(),
+      ended: (refusal) => this.#ended(refusal),
+      statusChanged: () => this.#fire("status", this.status),
+    });
+  }
+
+  get slug() {
+    return this.#slug;
+  }
+
+  /** @returns {Status} */
+  get status() {
+    return this.#subscription.status;
+  }
+
+  /** The newest seq delivered, or given as `since`; null before the first join without one. */
+  get seq() {
+    return this.#feed.seq;
+  }
+
+  /** What the room's kind folded its events into, as of `stateSeq`. */
+  get state() {
+    return this.#welcome?.state ?? {};
+  }
+
+  /** Where `state` stands: a handler that folds events itself skips those up to here. */
+  get stateSeq() {
+    return this.#welcome?.seq ?? 0;
+  }
+
+  /** Who the server takes us for. */
+  get you() {
+    return this.#you;
+  }
+
+  /** Of "act" and "moderate", what this person may do here. */
+  get can() {
+    return this.#welcome?.can ?? [];
+  }
+
+  get presence() {
+    return this.#presence;
+  }
+
+  /** Commands that are not acknowledged yet, oldest first; those of before a reload too, once it is known who we are. */
+  get pending() {
+    return this.#outbox.commands;
+  }
+
+  /** Why the room ended, while its status is "ended". */
+  get refusal() {
+    return this.#refusal;
+  }
+
+  /**
+   * Join, and stay joined across every loss. Pending until the server lets us in; rejects with a Refusal when it never will.
+   * @returns {Promise<Welcome>}
+   */
+  join() {
+    if (this.status === "joined" && this.#welcome) return Promise.resolve(this.#welcome);
+    if (this.#joining) return this.#joining.promise;
+    const { promise } = (this.#joining = defer());
+    this.#refusal = null;
+    this.#subscription.start();
+    return promise;
+  }
+
+  /** Leave. Commands that the server has not answered by then are given up. */
+  async leave() {
+    const refusal = new Refusal("left", "The room was left.");
+    this.#joining?.reject(refusal);
+    this.#joining = null;
+    this.#interrupted();
+    await this.#subscription.stop();
+    if (this.status !== "idle") return;
+    this.#giveUp(refusal);
+    this.#presence.clear();
+  }
+
+  /**
+   * Hear events by name; "*" hears all.
+   * @param {string} name
+   * @param {(event: any) => void} handler  is called with a RoomEvent
+   * @returns {() => void} takes the handler away again
+   */
+  on(name, handler) {
+    return this.#handlers.add(name, handler);
+  }
+
+  /**
+   * Send a durable command. Waits while there is no connection, survives a reload of the tab, and is sent again under the
+   * same key until it is answered. A key that is already pending is that same command: the page can take up what it finds
+   * in `pending` by sending it again with its key.
+   * @param {string} name
+   * @param {{[name: string]: any}} [data]
+   * @param {{key?: string}} [options]  key: 1 to 64 printable ASCII characters
+   * @returns {Promise<{seq: number}>} rejects with a Refusal
+   */
+  async send(name, data = {}, { key = newKey() } = {}) {
+    if (!LEGAL_KEY.test(key)) throw new RangeError("expected a key of 1 to 64 printable ASCII characters");
+    const text = JSON.stringify(data);
+    if (!text?.startsWith("{")) throw new TypeError("expected a command's data to be an object");
+    if (this.#tooLarge(text)) throw new Refusal("too_large", "This is too much to send at once.");
+    if (this.#refusal) throw this.#refusal;
+    const at = new Date(this.#world.clock.now()).toISOString();
+    return this.#outbox.add({ key, name, data: JSON.parse(text), at });
+  }
+
+  /**
+   * Say something that need not arrive: typing, a cursor. Dropped unless joined; never throws.
+   * @param {string} name
+   * @param {{[name: string]: any}} [data]
+   */
+  signal(name, data = {}) {
+    try {
+      this.#subscription.tell(name, data);
+    } catch (error) {
+      this.#world.report(error);
+    }
+  }
+
+  /**
+   * Read back: up to `limit` events older than `before` (default: the newest), oldest first.
+   * @param {{before?: number, limit?: number}} [range]
+   * @returns {Promise<{events: LoggedEvent[], complete: boolean}>} complete: nothing older is kept
+   */
+  async history({ before, limit } = {}) {
+    if (this.#refusal) throw this.#refusal;
+    const range = { ...(isSeq(before) && { before }), ...(limit !== undefined && { limit }) };
+    const key = String((this.#lastQuestion += 1));
+    const { events, complete } = await this.#questions.add({ key, name: "room_history", data: range, at: "" });
+    return { events: readEvents(events), complete: complete === true };
+  }
+
+  /** @param {Welcome} welcome */
+  #joined(welcome) {
+    const gap = !this.#feed.continues(welcome);
+    this.#welcome = welcome;
+    this.#you = welcome.you;
+    this.#sendAs(welcome.you?.id ?? "");
+    this.#presence.expectState();
+    this.#fire("status", this.status);
+    if (gap) this.#fire("gap", welcome);
+    this.#fire("joined", welcome);
+    this.#feed.catchUp(welcome);
+    this.#joining?.resolve(welcome);
+    this.#joining = null;
+    this.#flush();
+  }
+
+  /** Send what waits, unless a handler has left the room meanwhile. */
+  #flush() {
+    if (this.status !== "joined") return;
+    this.#questions.open(({ name, data }, onReply) => this.#ask(name, data, onReply));
+    this.#outbox.open(({ name, data, key }, onReply) => this.#ask(name, { ...data, key }, onReply));
+  }
+
+  /**
+   * @param {string} name
+   * @param {Payload} payload
+   * @param {(reply: Reply) => void} onReply
+   */
+  #ask(name, payload, onReply) {
+    this.#subscription.ask(name, payload, (reply) => {
+      if (!reply.ok && reply.response.code === "unmatched_topic") this.#subscription.crashed();
+      else onReply(reply);
+    });
+  }
+
+  /**
+   * @param {string} name
+   * @param {Payload} payload
+   */
+  #receive(name, payload) {
+    if (name.startsWith("presence_")) this.#presence.receive(name, payload);
+    else if (name === "room_cleared") this.#fire("cleared", { seq: isSeq(payload.seq) ? payload.seq : 0 });
+    else if (!name.startsWith("room_") && !name.startsWith("phx_")) this.#event(readEvent(name, payload));
+  }
+
+  /** @param {RoomEvent} event */
+  #event(event) {
+    if (event.seq === undefined) this.#handlers.call(event);
+    else if (this.#feed.take(/** @type {LoggedEvent} */ (event)) === "early") this.#subscription.rejoin();
+  }
+
+  /** @param {LoggedEvent} event */
+  #deliver(event) {
+    if (event.key !== null && event.by?.id === this.#you?.id) this.#outbox.acknowledge(event.key, { seq: event.seq });
+    this.#handlers.call(event);
+  }
+
+  #interrupted() {
+    this.#outbox.close();
+    this.#questions.close();
+  }
+
+  /** @param {Refusal} refusal */
+  #ended(refusal) {
+    this.#refusal = refusal;
+    this.#interrupted();
+    this.#giveUp(refusal);
+    this.#presence.clear();
+    this.#joining?.reject(refusal);
+    this.#joining = null;
+    this.#fire("ended", refusal);
+  }
+
+  /** Reject what waits. Who only has to log in again finds it in the tab afterwards. @param {Refusal} refusal */
+  #giveUp(refusal) {
+    const keep = refusal.code === "login_required";
+    this.#outbox.abandon(refusal, { keep });
+    this.#questions.abandon(refusal);
+    if (keep) this.#senderId = null;
+  }
+
+  /** Nothing that one person wrote goes out in the name of another. @param {string} id */
+  #sendAs(id) {
+    if (id === this.#senderId) return;
+    if (this.#senderId !== null) {
+      this.#outbox.abandon(new Refusal("person_changed", "Someone else is logged in now."), { keep: true });
+    }
+    this.#senderId = id;
+    this.#outbox.adopt(new Drawer(this.#world.storage, id, this.#slug));
+  }
+
+  /** @param {string} text */
+  #tooLarge(text) {
+    const room = this.#world.maxBytes - FRAME_OVERHEAD_BYTES;
+    return text.length * 3 > room && new TextEncoder().encode(text).length > room;
+  }
+
+  /**
+   * @param {string} type
+   * @param {any} detail
+   */
+  #fire(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
