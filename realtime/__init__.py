@@ -1,0 +1,35 @@
+"""Rooms that people join from the browser, in Django: a durable log, presence, and a fast fan-out.
+
+The map, in reading order. A module imports only from lines above its own; ``tests/test_layers.py`` keeps it so.
+
+0  errors.py       one tree of refusals and failures: code, try again or not, a sentence
+1  protocol.py     sans-I/O codec of the wire: text -> Push, Frame -> text
+1  kinds/          base.py: Kind (typed commands, decide, reduce) and the registry; chat.py, counter.py; no storage
+1  limits.py       token bucket; `now` is an argument
+1  feed.py         a room's order as one process sees it: next, stale, early; and the recent frames
+1  roster.py       who is in a room as one process sees it, by person, and what changed
+2  conf.py         the REALTIME settings: defaults, bounds and a line each
+2  models.py       Room, Membership, Event, Node, Presence: columns and constraints
+2  metrics.py      the declared counters
+2  batching.py     what arrives while a database call is under way goes together in the next one
+3  auth.py         who is this (session, guest), and from which origin
+4  policy.py       may this person see, join, act, moderate
+5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
+5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
+5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
+6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
+6  hub.py          pump, fill gaps, fan out; it is handed the callables that read the log
+7  node.py         one process: wires the hub, holds the lease, sweeps
+8  connection.py   one client, no transport: receive(text) in, frames out
+9  consumers.py    the WebSocket transport
+10 views.py        health and metrics
+10 checks.py       what is set up wrongly, said at start-up
+11 routing.py      the WebSocket routes
+12 asgi.py         the whole WebSocket branch: origin, then routes
+12 urls.py         the HTTP routes
+12 admin.py        rooms, memberships, the log to read, who is here
+12 apps.py         finds every installed app's kinds
+12 templatetags/   a room in any template
+12 management/     commands
+12 migrations/     the tables' history
+"""

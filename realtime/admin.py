@@ -1,0 +1,168 @@
+"""Rooms in the admin: their settings and members to edit, their log to read, who is in them to see.
+
+The log is changed through `rooms` alone: closing, clearing and announcing are actions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from realtime import kinds, presence, rooms
+from realtime.models import Event, Membership, Room
+
+_NAMES_SHOWN = 100
+
+
+class RoomForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A room, with its kind chosen from those that are registered, and a kind that no longer is kept as it stands."""
+
+    kind = forms.ChoiceField(label=_("kind"))
+
+    class Meta:
+        model = Room
+        fields = "__all__"  # noqa: DJ007 - the admin's fieldsets choose
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = kinds.choices()
+        present = self.instance.kind
+        if present and present not in dict(choices):
+            choices.append((present, _("%(kind)s (not installed)") % {"kind": present}))
+        self.fields["kind"].choices = choices  # type: ignore[attr-defined]
+
+
+class AnnouncementForm(forms.Form):
+    text = forms.CharField(label=_("announcement"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4, "autofocus": True}))
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("user",)
+
+
+@admin.register(Room)
+class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = RoomForm
+    inlines = (MembershipInline,)
+    list_display = ("title", "slug", "kind", "join_access", "act_access", "is_open", "people_now", "head")
+    list_filter = ("kind", "closed", "join_access", "act_access")
+    search_fields = ("title", "slug")
+    prepopulated_fields = {"slug": ("title",)}  # noqa: RUF012 - as Django's documentation has it
+    actions = ("close_rooms", "reopen_rooms", "clear_history", "announce")
+    readonly_fields = ("is_open", "people_here", "head", "kept_events", "state", "created_at")
+    fieldsets = (
+        (None, {"fields": ("title", "slug", "kind")}),
+        (_("Access"), {"fields": ("join_access", "act_access", "is_open")}),
+        (_("Retention"), {"fields": ("keep_events", "keep_days")}),
+        (_("Limits"), {"fields": ("max_bytes", "commands_per_second")}),
+        (_("Now"), {"fields": ("people_here", "head", "kept_events", "state", "created_at")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> tuple[str, ...]:
+        """A room's slug is its address on the wire: open pages would lose it."""
+        return self.readonly_fields if obj is None else (*self.readonly_fields, "slug")
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Room | None = None) -> dict[str, Any]:
+        return dict(self.prepopulated_fields) if obj is None else {}
+
+    @admin.display(boolean=True, description=_("open"), ordering="closed")
+    def is_open(self, room: Room) -> bool:
+        return not room.closed
+
+    @admin.display(description=_("here now"))
+    def people_now(self, room: Room) -> int:
+        return presence.counts([room.pk])[room.pk]
+
+    @admin.display(description=_("here now"))
+    def people_here(self, room: Room) -> str:
+        people = presence.people(room.pk, limit=_NAMES_SHOWN + 1) if room.pk else []
+        names = ", ".join(person.name for person in people[:_NAMES_SHOWN])
+        return f"{names}, …" if len(people) > _NAMES_SHOWN else names or str(_("nobody"))
+
+    @admin.display(description=_("events kept now"))
+    def kept_events(self, room: Room) -> int:
+        return room.events.count() if room.pk else 0
+
+    @admin.action(description=_("Close the selected rooms"))
+    def close_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
+        self._each(request, queryset, rooms.close, ngettext("%d room closed.", "%d rooms closed.", queryset.count()))
+
+    @admin.action(description=_("Reopen the selected rooms"))
+    def reopen_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
+        self._each(request, queryset, rooms.reopen, ngettext("%d room opened.", "%d rooms opened.", queryset.count()))
+
+    @admin.action(description=_("Clear the history of the selected rooms"))
+    def clear_history(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
+        if "confirmed" not in request.POST:
+            return self._ask(request, queryset, "clear_history", _("Clear history"), None)
+        self._each(request, queryset, rooms.clear, ngettext("%d history cleared.", "%d histories cleared.", queryset.count()))
+        return None
+
+    @admin.action(description=_("Post an announcement into the selected rooms"))
+    def announce(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
+        form = AnnouncementForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            return self._ask(request, queryset, "announce", _("Post an announcement"), form)
+        text = form.cleaned_data["text"]
+        said = ngettext("Announced in %d room.", "Announced in %d rooms.", queryset.count())
+        self._each(request, queryset, lambda room: rooms.announce(room, text), said)
+        return None
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Room], act: Any, said: str) -> None:
+        found = list(queryset)
+        for room in found:
+            act(room)
+            self.log_change(request, room, said % 1)
+        messages.success(request, said % len(found))
+
+    def _ask(
+        self, request: HttpRequest, queryset: QuerySet[Room], action: str, title: Any, form: forms.Form | None
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "rooms": queryset,
+            "form": form,
+            "action": action,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "opts": self.model._meta,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/realtime/room/ask.html", context)
+
+
+@admin.register(Event)
+class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The log, to be read."""
+
+    list_display = ("room", "seq", "at", "name", "actor_name", "excerpt")
+    list_display_links = ("seq",)
+    list_filter = ("room", "name", "at")
+    list_select_related = ("room",)
+    search_fields = ("data", "actor_name", "actor", "key")
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    @admin.display(description=_("data"))
+    def excerpt(self, event: Event) -> str:
+        text = str(event.data)
+        return text if len(text) <= 80 else f"{text[:79]}…"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        return False

@@ -1,0 +1,37 @@
+"""The whole WebSocket branch of a site's ASGI application, so that nobody forgets a part.
+
+    from channels.routing import ProtocolTypeRouter
+    from django.core.asgi import get_asgi_application
+    import realtime.asgi
+
+    application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": realtime.asgi.websocket()})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.routing import URLRouter
+from django.urls import re_path
+
+from realtime import auth
+from realtime.routing import websocket_urlpatterns
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def websocket(*routes: Any) -> Application:
+    """Return an application that looks at the origin and routes. `routes` are a site's own, tried first."""
+    router = URLRouter([*routes, *websocket_urlpatterns, re_path(r"", _refuse)])
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await (router if auth.same_site(scope) else _refuse)(scope, receive, send)
+
+    return application
+
+
+async def _refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer the handshake with HTTP 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})

@@ -1,0 +1,114 @@
+"""The database threads of a process: what arrives while a call is under way goes together in the next one.
+
+Nobody waits for a timer: an idle `Batcher` starts at once, a busy one gathers. Each thread keeps its database connection while
+it is healthy. A database that cannot be reached is `Unavailable` for the whole batch; any other failure is looked for item by
+item, so that one bad item does not fail its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError, connections
+
+from realtime.errors import Failed, Overloaded, Refusal, Unavailable
+
+logger = logging.getLogger("realtime.batching")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_IDLE_SECONDS = 30.0
+
+
+class Batcher(Generic[T, R]):
+    """Runs `work`, a function of a list, in threads of its own, and gives each item its result.
+
+    `work` returns one result per item, in order; a result that is a `Refusal` is raised from the item's future. At most
+    `max_waiting` items wait, at most `max_batch` go into one call, at most `threads` calls run at once.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[list[T]], list[R | Refusal]], *, max_batch: int, max_waiting: int, threads: int = 1
+    ) -> None:
+        self._work = work
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._threads = threads
+        self._running = 0
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"realtime-{name}")
+        self._closed = False
+
+    def submit(self, item: T) -> asyncio.Future[R]:
+        """Return the future of `item`'s result, or raise `Overloaded`."""
+        if self._closed or len(self._waiting) >= self._max_waiting:
+            raise Overloaded
+        future: asyncio.Future[R] = self._loop.create_future()
+        self._waiting.append((item, future))
+        self._idle.clear()
+        self._start()
+        return future
+
+    async def close(self) -> None:
+        """Finish what was submitted, close the threads' database connections, and end the threads."""
+        self._closed = True
+        await self._idle.wait()
+        await asyncio.gather(*(self._loop.run_in_executor(self._pool, connections.close_all) for _ in range(self._threads)))
+        self._pool.shutdown(wait=False)
+
+    def _start(self) -> None:
+        while self._waiting and self._running < self._threads:
+            batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
+            self._running += 1
+            call = self._loop.run_in_executor(self._pool, _run, self._work, [item for item, _ in batch])
+            call.add_done_callback(partial(self._finish, batch))
+
+    def _finish(self, batch: list[tuple[T, asyncio.Future[R]]], call: asyncio.Future[list[R | Refusal]]) -> None:
+        self._running -= 1
+        results = [Unavailable() for _ in batch] if call.cancelled() else call.result()
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Refusal):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        self._start()
+        if not self._running:
+            self._idle.set()
+
+
+def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R | Refusal]:
+    _tend_connections()
+    try:
+        return work(items)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("The database did not answer: %s", error)
+        connections.close_all()
+        return [Unavailable() for _ in items]
+    except Exception:
+        if len(items) > 1:
+            return [result for item in items for result in _run(work, [item])]
+        logger.exception("A database call failed")
+        connections.close_all()
+        return [Failed()]
+
+
+def _tend_connections() -> None:
+    """Keep a connection that is in use; one that has idled may have been cut by the other side, so open it anew."""
+    now = time.monotonic()
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred or now - getattr(connection, "realtime_used_at", now) > _IDLE_SECONDS:
+            connection.close()
+        connection.realtime_used_at = now  # type: ignore[attr-defined]

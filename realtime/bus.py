@@ -1,0 +1,280 @@
+"""Between processes: what happened in a room, told to every process that has somebody there.
+
+The channel layer is a doorbell: it may lose, repeat and reorder. So nothing waits for it, nothing depends on it, and every
+queue here has a bound past which the oldest ring is let go of; the log has the event. A process hears its own rings at once,
+without the layer. An in-memory layer reaches no other process, and is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+from channels.exceptions import InvalidChannelLayerError
+from channels.layers import InMemoryChannelLayer, channel_layers
+
+from realtime import conf, metrics
+from realtime.kinds import Actor
+from realtime.protocol import Frame
+
+logger = logging.getLogger("realtime.bus")
+
+_QUEUED_RINGS = 10_000
+_RINGS_AT_ONCE = 32
+_SEND_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+
+
+class Happened(msgspec.Struct, frozen=True, tag="events", array_like=True):
+    """Events of a room: (seq, body, event) of each frame."""
+
+    room_pk: int
+    frames: list[tuple[int, bytes, bytes]]
+
+
+class Signalled(msgspec.Struct, frozen=True, tag="ephemeral", array_like=True):
+    """Something that is not kept."""
+
+    room_pk: int
+    body: bytes
+
+
+class Moved(msgspec.Struct, frozen=True, tag="presence", array_like=True):
+    """Connections of a node that entered or (without an actor) left."""
+
+    room_pk: int
+    node: str
+    seats: list[tuple[str, Actor | None]]
+
+
+class Cleared(msgspec.Struct, frozen=True, tag="cleared", array_like=True):
+    """Events up to `seq` left the log."""
+
+    room_pk: int
+    seq: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
+    """Every subscription of a room is over."""
+
+    room_pk: int
+    code: str
+    message: str
+
+
+Ring = Happened | Signalled | Moved | Cleared | Ended
+Hear = Callable[[Ring], None]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Ring).decode
+
+
+def happened(room_pk: int, frames: list[Frame]) -> Happened:
+    return Happened(room_pk, [(frame.seq, frame.body, frame.event) for frame in frames])
+
+
+def publish(ring: Ring) -> None:
+    """Tell every process, this one first. May be called from any thread, never waits, never raises for the layer's sake."""
+    with _lock:
+        here = list(_listeners)
+    for listener in here:
+        listener.hear_soon(ring)
+    layer = _layer()
+    if layer is not None:
+        sender = next((listener.bell for listener in here), None) or _bell()
+        sender.ring(ring)
+
+
+class Bus:
+    """One process's ear: its channel, and the groups of the rooms it has somebody in."""
+
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
+        self._loop = asyncio.get_running_loop()
+        self._layer = _layer()
+        self._channel = ""
+        self._rooms: set[int] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.bell = _Bell(self._loop)
+
+    def start(self) -> None:
+        with _lock:
+            _listeners.append(self)
+        if self._layer is not None:
+            self._tasks = [self._loop.create_task(self._listen()), self._loop.create_task(self.bell.run())]
+
+    async def stop(self) -> None:
+        with _lock:
+            if self in _listeners:
+                _listeners.remove(self)
+        if self._layer is not None:
+            await self.bell.flush()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def join(self, room_pk: int) -> None:
+        """Hear of a room from now on. Where the layer does not answer, `renew` will try again."""
+        self._rooms.add(room_pk)
+        if self._channel:
+            await self._quietly(self._layer.group_add(_group(room_pk), self._channel))
+
+    async def leave(self, room_pk: int) -> None:
+        self._rooms.discard(room_pk)
+        if self._channel:
+            await self._quietly(self._layer.group_discard(_group(room_pk), self._channel))
+
+    async def renew(self) -> None:
+        """Join every group again: memberships lapse, and a layer that was restarted has forgotten them."""
+        for room_pk in list(self._rooms) if self._channel else ():
+            if not await self._quietly(self._layer.group_add(_group(room_pk), self._channel)):
+                return
+
+    def hear_soon(self, ring: Ring) -> None:
+        """Hand over a ring from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hear, ring)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                if not self._channel:
+                    self._channel = await self._layer.new_channel("realtime")
+                    await self.renew()
+                self._heard(await self._layer.receive(self._channel))
+            except Exception as error:
+                logger.info("The channel layer cannot be heard: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _heard(self, told: dict[str, Any]) -> None:
+        if told.get("from") == process_id():
+            return
+        try:
+            ring = _decode(told["ring"])
+        except (KeyError, TypeError, msgspec.MsgspecError):
+            metrics.drops.add(value="foreign_ring")
+            return
+        self._hear(ring)
+
+    async def _quietly(self, call: Coroutine[Any, Any, None]) -> bool:
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await call
+        except Exception as error:
+            logger.info("The channel layer does not answer: %s", error)
+            return False
+        return True
+
+
+class _Bell:
+    """What is to be told to the other processes, and one task on one event loop that tells it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._rings: deque[Ring] = deque(maxlen=_QUEUED_RINGS)
+        self._wanted = asyncio.Event()
+        self._told = asyncio.Event()
+        self._told.set()
+
+    def ring(self, ring: Ring) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._put, ring)
+
+    async def flush(self, seconds: float = 1.0) -> None:
+        """Wait until everything is told, or the time is up."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
+        except TimeoutError:
+            logger.info("The channel layer did not take the last rings; the log has the events.")
+
+    async def run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            rings = [self._rings.popleft() for _ in range(min(_RINGS_AT_ONCE, len(self._rings)))]
+            await asyncio.gather(*(self._tell(ring) for ring in rings))
+            if not self._rings:
+                self._wanted.clear()
+                self._told.set()
+
+    def _put(self, ring: Ring) -> None:
+        if len(self._rings) == _QUEUED_RINGS:
+            metrics.drops.add(value="ring_queue_full")
+        self._rings.append(ring)
+        self._told.clear()
+        self._wanted.set()
+
+    async def _tell(self, ring: Ring) -> None:
+        layer = _layer()
+        if layer is None:
+            return
+        told = {"type": "realtime.ring", "from": process_id(), "ring": _encode(ring)}
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await layer.group_send(_group(ring.room_pk), told)
+        except Exception as error:
+            metrics.drops.add(value="ring_not_sent")
+            logger.info("The channel layer did not take a ring: %s", error)
+
+
+_lock = threading.Lock()
+_listeners: list[Bus] = []
+_thread_bell: tuple[int, _Bell] | None = None
+_process: tuple[int, str] | None = None
+
+
+def process_id() -> str:
+    """Return the name of this process: new in each, also after a fork."""
+    global _process
+    if _process is None or _process[0] != os.getpid():
+        _process = (os.getpid(), secrets.token_hex(8))
+    return _process[1]
+
+
+def _bell() -> _Bell:
+    """Return the bell of a process that serves no sockets (a worker, a shell), whose event loop runs in a thread."""
+    global _thread_bell
+    with _lock:
+        if _thread_bell is None or _thread_bell[0] != os.getpid():
+            ready: list[_Bell] = []
+            started = threading.Event()
+            threading.Thread(target=asyncio.run, args=(_serve_bell(ready, started),), name="realtime-bell", daemon=True).start()
+            started.wait()
+            _thread_bell = (os.getpid(), ready[0])
+            atexit.register(flush)
+        return _thread_bell[1]
+
+
+async def _serve_bell(ready: list[_Bell], started: threading.Event) -> None:
+    bell = _Bell(asyncio.get_running_loop())
+    ready.append(bell)
+    started.set()
+    await bell.run()
+
+
+def flush(seconds: float = 1.0) -> None:
+    """Give a process that is about to exit a moment to tell what it published."""
+    if _thread_bell is not None and _thread_bell[0] == os.getpid():
+        bell = _thread_bell[1]
+        asyncio.run_coroutine_threadsafe(bell.flush(seconds), bell._loop).result(seconds + 1.0)
+
+
+def _layer() -> Any:
+    """Return the channel layer that reaches other processes, or None."""
+    try:
+        layer = channel_layers[conf.current().CHANNEL_LAYER]
+    except InvalidChannelLayerError:
+        return None
+    return None if isinstance(layer, InMemoryChannelLayer) else layer
+
+
+def _group(room_pk: int) -> str:
+    return f"realtime.room.{room_pk}"

@@ -1,0 +1,104 @@
+"""The `REALTIME` setting: every entry with its default, its bounds and a line. docs/settings.md is compared with this by a test."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Any
+
+import msgspec
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from msgspec import Meta
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a site may set in its `REALTIME` dictionary."""
+
+    MAX_BYTES: Annotated[int, Meta(ge=256, description="Bytes of one frame from a client. A room may allow less.")] = 65536
+    MAX_EVENT_BYTES: Annotated[
+        int, Meta(ge=256, le=900_000, description="Bytes of one event's data, whoever publishes it.")
+    ] = 262_144
+    MAX_ROOMS: Annotated[int, Meta(ge=1, description="Rooms joined on one connection.")] = 100
+    MAX_MALFORMED: Annotated[
+        int, Meta(ge=1, description="Frames in a row that cannot be understood, after which the connection is closed.")
+    ] = 10
+    COMMANDS_PER_SECOND: Annotated[
+        float, Meta(ge=0, description="Commands a second from one connection, on average; 0 is without limit.")
+    ] = 20.0
+    COMMANDS_BURST: Annotated[int, Meta(ge=1, description="Commands that a connection may send at once.")] = 60
+    MAX_UNANSWERED: Annotated[
+        int, Meta(ge=1, description="Commands of one connection that wait for their commit; more are not read meanwhile.")
+    ] = 64
+    MAX_WAITING: Annotated[
+        int, Meta(ge=1, description="Commands of one process that wait for their commit; more are refused as overloaded.")
+    ] = 10_000
+    MAX_BATCH: Annotated[int, Meta(ge=1, description="Commands committed in one transaction.")] = 256
+    MAX_REPLIES: Annotated[
+        int, Meta(ge=8, description="Replies kept for a connection that does not read; past that it is closed (4001).")
+    ] = 256
+    RECENT_EVENTS: Annotated[
+        int, Meta(ge=1, description="Newest events of a room that a process keeps in memory, for those who come back.")
+    ] = 256
+    RECENT_BYTES: Annotated[int, Meta(ge=1024, description="Bytes of these.")] = 262_144
+    PAGE_EVENTS: Annotated[int, Meta(ge=1, le=1000, description="Events read from the log, or sent, at once.")] = 200
+    PAGE_BYTES: Annotated[
+        int, Meta(ge=1024, le=900_000, description="Bytes of these; below the 1 MiB that daphne can send.")
+    ] = 262_144
+    KEEP_EVENTS: Annotated[
+        int, Meta(ge=0, description="Events that a room keeps, where the room does not say; 0 keeps all.")
+    ] = 10_000
+    KEEP_DAYS: Annotated[
+        int, Meta(ge=0, description="Days that a room keeps an event, where the room does not say; 0 is for ever.")
+    ] = 0
+    CATCH_UP_SECONDS: Annotated[
+        float, Meta(gt=0, description="How often a process asks the log whether the layer lost anything.")
+    ] = 1.0
+    LAG_SECONDS: Annotated[
+        float, Meta(gt=0, description="How long a connection may not read before it is closed (4001).")
+    ] = 30.0
+    LEASE_SECONDS: Annotated[
+        float, Meta(ge=1, description="How long after its last sign of life a process, and who is on it, counts as present.")
+    ] = 30.0
+    PRESENCE_LIST: Annotated[
+        int, Meta(ge=0, description="People in a room up to whom the list travels; above, only their number.")
+    ] = 100
+    PRESENCE_GATHER_SECONDS: Annotated[
+        float, Meta(ge=0, description="Joins and leaves within this time go out as one.")
+    ] = 0.25
+    PRESENCE_RECONCILE_SECONDS: Annotated[
+        float, Meta(gt=0, description="How often a process compares who it thinks is there with the table.")
+    ] = 10.0
+    SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = 15.0
+    CHANNEL_LAYER: Annotated[str, Meta(description="The alias in CHANNEL_LAYERS that rings the other processes.")] = "default"
+    GROUP_RENEW_SECONDS: Annotated[
+        float, Meta(gt=0, description="How often group memberships are renewed; below the layer's group_expiry.")
+    ] = 3600.0
+    POLICY: Annotated[
+        str, Meta(description="Import path of the class that decides who may see, join, act and moderate.")
+    ] = "realtime.policy.Policy"
+    DISPLAY_NAME: Annotated[
+        str, Meta(description="Import path of the function that gives a user's name as others see it.")
+    ] = "realtime.auth.display_name"
+
+
+def load(raw: dict[str, Any]) -> Settings:
+    """Return the settings in `raw`, or raise `ImproperlyConfigured` naming the one that is wrong."""
+    try:
+        return msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise ImproperlyConfigured(f"settings.REALTIME: {error}.") from None
+
+
+@functools.cache
+def current() -> Settings:
+    """Return the site's settings."""
+    return load(getattr(django_settings, "REALTIME", {}))
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "REALTIME":
+        current.cache_clear()
+
+
+setting_changed.connect(_forget)

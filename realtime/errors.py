@@ -1,0 +1,118 @@
+"""One tree of everything that can go wrong on purpose.
+
+A `Refusal` is told to a client: a code, a sentence, and `retry_after` exactly when trying again can help. The codes stand in one
+table in docs/protocol.md. Everything else under `RealtimeError` is told to the developer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class RealtimeError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class UnknownKind(RealtimeError):
+    """A room names a kind that no installed app registers."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"No kind is registered as {name!r}; expected one of: {', '.join(sorted(known))}.")
+
+
+class Refusal(RealtimeError):
+    """A request is not carried out; the connection and the room go on.
+
+    `code`: a short, stable name. `message`: a sentence for people. `retry_after`: seconds after which trying again can help,
+    or None when the answer will stay the same.
+    """
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def final(self) -> bool:
+        return self.retry_after is None
+
+    def response(self) -> dict[str, object]:
+        """Return the refusal as it stands on the wire."""
+        said: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.retry_after is not None:
+            said["retry_after"] = round(self.retry_after, 3)
+        return said
+
+
+class Malformed(Refusal):
+    def __init__(self, detail: str) -> None:
+        super().__init__("malformed", f"Expected a text frame [join_ref, ref, topic, event, payload]: {detail}")
+
+
+class TooLarge(Refusal):
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__("too_large", f"A frame may have {most} bytes, this one has {size}.")
+
+
+class UnmatchedTopic(Refusal):
+    def __init__(self, topic: str) -> None:
+        super().__init__("unmatched_topic", f"Not joined here, or no such topic: {topic[:120]!r}. Expected 'room:<slug>'.")
+
+    def response(self) -> dict[str, object]:
+        return {**super().response(), "reason": "unmatched topic"}
+
+
+class UnknownRoom(Refusal):
+    def __init__(self, slug: str) -> None:
+        super().__init__("unknown_room", f"There is no room {slug[:100]!r}.")
+
+
+class UnknownCommand(Refusal):
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__("unknown_command", f"No command {name[:64]!r} here; expected one of: {', '.join(known)}.")
+
+
+class Invalid(Refusal):
+    def __init__(self, detail: str) -> None:
+        super().__init__("invalid", detail)
+
+
+class LoginRequired(Refusal):
+    def __init__(self) -> None:
+        super().__init__("login_required", "Log in to do this.")
+
+
+class Forbidden(Refusal):
+    def __init__(self) -> None:
+        super().__init__("forbidden", "You may not do this here.")
+
+
+class RoomClosed(Refusal):
+    def __init__(self) -> None:
+        super().__init__("room_closed", "This room is closed.")
+
+
+class TooManyRooms(Refusal):
+    def __init__(self, most: int) -> None:
+        super().__init__("too_many_rooms", f"At most {most} rooms may be joined on one connection.")
+
+
+class RateLimited(Refusal):
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("rate_limited", f"Too fast. Wait {retry_after:.1f} s.", retry_after)
+
+
+class Overloaded(Refusal):
+    def __init__(self) -> None:
+        super().__init__("overloaded", "The server has too much to do. Try again in a moment.", 1.0)
+
+
+class Unavailable(Refusal):
+    def __init__(self) -> None:
+        super().__init__("unavailable", "The database cannot be reached right now. Try again in a moment.", 1.0)
+
+
+class Failed(Refusal):
+    def __init__(self) -> None:
+        super().__init__("failed", "The room could not carry this out.")

@@ -1,0 +1,313 @@
+"""A room's log: the one writer of Event, and of a Room's head, tail and state.
+
+Everything is written under the room's row lock, in one transaction: the events, their gapless `seq`, the state they fold into.
+Rooms are locked in pk order. A sender's `key` makes an append happen once, however often it is asked for, as long as the event
+is kept. Frames are encoded here, once, on the way in and on the way back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.db import router, transaction
+from django.db.models import F, Max, QuerySet
+from django.utils import timezone
+
+from realtime import conf, kinds, metrics, policy, protocol
+from realtime.auth import Person
+from realtime.errors import Failed, Invalid, Refusal, UnknownRoom
+from realtime.kinds import Actor, Command, Fact
+from realtime.models import Event, Room
+from realtime.protocol import Frame
+
+logger = logging.getLogger("realtime.kinds")
+
+_TRIM_EVERY = 64
+_TRIM_AT_MOST = 1000
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What is to be appended: a person's `Command`, judged by policy and kind, or the site's own `Fact`, which is not."""
+
+    room_pk: int
+    deed: Command | Fact
+    actor: Actor | None = None
+    key: str | None = None
+    person: Person | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """Where an entry stands in the log. `frame` is None when it stood there before."""
+
+    seq: int
+    frame: Frame | None
+
+
+Outcome = Appended | Refusal
+
+
+def database() -> str:
+    """Return the alias of the database that holds the log."""
+    return router.db_for_write(Event)
+
+
+def append(entries: Sequence[Entry]) -> list[Outcome]:
+    """Append what may be appended, in one transaction, and return each entry's outcome, in order.
+
+    A refused entry leaves no trace and does not touch the others. Database errors are raised, and then nothing was appended.
+    """
+    with transaction.atomic(using=database()):
+        rooms = _locked({entry.room_pk for entry in entries})
+        desk = _Desk(rooms, _roles(entries, rooms), _seqs_by_key(entries), timezone.now())
+        outcomes = [desk.judge(entry) for entry in entries]
+        desk.write()
+    return outcomes
+
+
+class _Room:
+    """A locked room while a batch is appended to it. `saved` is its state, encoded, after the last entry that succeeded."""
+
+    def __init__(self, row: Room) -> None:
+        self.row = row
+        self.topic = protocol.topic(row.slug)
+        self.kind = kinds.get(row.kind)
+        self.first_head = row.head
+        self.saved = _encoded(row.state or self.kind.initial)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A fresh copy, so that a kind that changes what it was handed harms nobody."""
+        state: dict[str, Any] = msgspec.json.decode(self.saved)
+        return state
+
+
+class _Desk:
+    """One batch at work: judges entries in memory and writes the result."""
+
+    def __init__(
+        self,
+        rooms: dict[int, Room],
+        roles: dict[tuple[int, str], str],
+        seqs: dict[tuple[int, str, str], int],
+        now: datetime,
+    ) -> None:
+        self._rows = rooms
+        self._rooms: dict[int, _Room] = {}
+        self._roles = roles
+        self._seqs = seqs
+        self._now = now
+        self._events: list[Event] = []
+
+    def judge(self, entry: Entry) -> Outcome:
+        try:
+            return self._append(entry)
+        except Refusal as refusal:
+            return refusal
+        except Exception:
+            logger.exception("The kind of room %s raised on %s", entry.room_pk, type(entry.deed).__name__)
+            return Failed()
+
+    def write(self) -> None:
+        if not self._events:
+            return
+        Event.objects.using(database()).bulk_create(self._events)
+        for room in self._rooms.values():
+            if room.row.head != room.first_head:
+                _trim_if_due(room.row, room.first_head)
+                room.row.state = room.state
+                Room.objects.using(database()).filter(pk=room.row.pk).update(
+                    head=room.row.head, tail=room.row.tail, state=room.row.state
+                )
+        metrics.appended.add(len(self._events))
+
+    def _append(self, entry: Entry) -> Appended:
+        row = self._rows.get(entry.room_pk)
+        if row is None:
+            raise UnknownRoom(str(entry.room_pk))
+        known = self._known(entry)
+        if known is not None:
+            return Appended(known, None)
+        if entry.person is not None:
+            policy.check_act(entry.person, row, self._roles.get((row.pk, entry.person.user_pk or "")))
+        room = self._rooms.get(row.pk) or _Room(row)
+        self._rooms[row.pk] = room
+        fact = entry.deed if isinstance(entry.deed, Fact) else self._decide(room, entry.deed, entry.actor)
+        return self._keep(room, fact, entry)
+
+    def _known(self, entry: Entry) -> int | None:
+        return None if entry.key is None else self._seqs.get((entry.room_pk, _actor_id(entry), entry.key))
+
+    def _decide(self, room: _Room, command: Command, actor: Actor | None) -> Fact:
+        assert actor is not None, "a command has an actor"
+        fact = room.kind.decide(room.state, command, actor)
+        if not isinstance(fact, Fact):
+            raise TypeError(f"{type(room.kind).__qualname__}.decide: expected a Fact, got {fact!r}.")
+        return fact
+
+    def _keep(self, room: _Room, fact: Fact, entry: Entry) -> Appended:
+        """Take the next seq for a fact. Nothing of the room is changed until all that can fail has succeeded."""
+        kinds.base.check_name(fact.name, type(room.kind))
+        data = _storable(fact.data)
+        state = _encoded(room.kind.reduce(room.state, Fact(fact.name, msgspec.json.decode(data))))
+        seq = room.row.head + 1
+        frame = protocol.event(room.topic, seq, fact.name, self._now, entry.actor, entry.key, msgspec.Raw(data))
+        room.row.head = seq
+        room.saved = state
+        self._events.append(
+            Event(
+                room_id=room.row.pk,
+                seq=seq,
+                name=fact.name,
+                data=msgspec.json.decode(data),
+                actor=_actor_id(entry),
+                actor_name=entry.actor.name if entry.actor else "",
+                at=self._now,
+                key=entry.key,
+            )
+        )
+        if entry.key is not None:
+            self._seqs[entry.room_pk, _actor_id(entry), entry.key] = seq
+        return Appended(seq, frame)
+
+
+def checked(data: Any) -> msgspec.Raw:
+    """Return data as it may travel in an event, encoded, or raise `Invalid`."""
+    return msgspec.Raw(_storable(data))
+
+
+def since(room_pk: int, topic: str, seq: int, limit: int, max_bytes: int) -> list[Frame]:
+    """Return the frames of the events after `seq`, oldest first: at most `limit`, and `max_bytes` unless one alone has more."""
+    return _fitting(_rows(room_pk).filter(seq__gt=seq).order_by("seq")[:limit], topic, max_bytes)
+
+
+def before(room_pk: int, topic: str, seq: int | None, limit: int, max_bytes: int) -> list[Frame]:
+    """Return the frames of the newest events, or of those before `seq`, oldest first, within the same bounds."""
+    rows = _rows(room_pk) if seq is None else _rows(room_pk).filter(seq__lt=seq)
+    return _fitting(rows.order_by("-seq")[:limit], topic, max_bytes)[::-1]
+
+
+def heads(room_pks: Iterable[int]) -> dict[int, int]:
+    """Return the newest seq of each of the rooms that exist, in one query."""
+    return dict(Room.objects.using(database()).filter(pk__in=list(room_pks)).values_list("pk", "head"))
+
+
+def clear(room_pk: int) -> int:
+    """Remove every event of a room, and return the newest seq removed. The head and the state stay."""
+    with transaction.atomic(using=database()):
+        row = _locked({room_pk}).get(room_pk)
+        if row is None:
+            raise UnknownRoom(str(room_pk))
+        Event.objects.using(database()).filter(room_id=room_pk, seq__lte=row.head).delete()
+        Room.objects.using(database()).filter(pk=room_pk).update(tail=row.head)
+    return row.head
+
+
+def trim(now: datetime) -> int:
+    """Remove events that are older than their room keeps them, and return how many."""
+    return sum(_trim_by_age(row, now) for row in Room.objects.using(database()).filter(head__gt=F("tail")))
+
+
+def _locked(room_pks: set[int]) -> dict[int, Room]:
+    rows = Room.objects.using(database()).select_for_update().filter(pk__in=room_pks).order_by("pk")
+    return {row.pk: row for row in rows}
+
+
+def _roles(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, str], str]:
+    """Read the roles of those who act, where a role can matter: anybody may act in most rooms."""
+    return policy.roles(
+        (entry.room_pk, entry.person)
+        for entry in entries
+        if entry.person is not None and entry.room_pk in rooms and not policy.is_plain(rooms[entry.room_pk])
+    )
+
+
+def _seqs_by_key(entries: Sequence[Entry]) -> dict[tuple[int, str, str], int]:
+    keys = {entry.key for entry in entries if entry.key is not None}
+    if not keys:
+        return {}
+    rows = Event.objects.using(database()).filter(room_id__in={entry.room_pk for entry in entries}, key__in=keys)
+    return {(room, actor, key): seq for room, actor, key, seq in rows.values_list("room_id", "actor", "key", "seq")}
+
+
+def _actor_id(entry: Entry) -> str:
+    return entry.actor.id if entry.actor else ""
+
+
+def _encoded(value: Any) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def _storable(data: Any) -> bytes:
+    """Return an event's data as JSON that every database takes, or raise `Invalid`."""
+    try:
+        encoded = _encoded(data)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"The data cannot be written as JSON: {error}.") from None
+    if not encoded.startswith(b"{"):
+        raise Invalid(f"The data of an event is a JSON object, got {type(data).__name__}.")
+    most = conf.current().MAX_EVENT_BYTES
+    if len(encoded) > most:
+        raise Invalid(f"The data of an event may have {most} bytes, this has {len(encoded)}.")
+    if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
+        raise Invalid("Text may not contain the character NUL.")
+    return encoded
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
+def _rows(room_pk: int) -> QuerySet[Event]:
+    return Event.objects.using(database()).filter(room_id=room_pk)
+
+
+def _fitting(rows: Iterable[Event], topic: str, max_bytes: int) -> list[Frame]:
+    frames: list[Frame] = []
+    size = 0
+    for row in rows:
+        by = Actor(row.actor, row.actor_name) if row.actor else None
+        frame = protocol.event(topic, row.seq, row.name, row.at, by, row.key, row.data)
+        size += len(frame.body)
+        if frames and size > max_bytes:
+            break
+        frames.append(frame)
+    return frames
+
+
+def _trim_if_due(row: Room, first_head: int) -> None:
+    """Now and then, while the room is locked anyway, remove what is more than the room keeps, some at a time."""
+    keep = conf.current().KEEP_EVENTS if row.keep_events is None else row.keep_events
+    if not keep or row.head // _TRIM_EVERY == first_head // _TRIM_EVERY:
+        return
+    _remove_up_to(row, min(row.head - keep, row.tail + _TRIM_AT_MOST))
+
+
+def _trim_by_age(row: Room, now: datetime) -> int:
+    days = conf.current().KEEP_DAYS if row.keep_days is None else row.keep_days
+    if not days:
+        return 0
+    with transaction.atomic(using=database()):
+        locked = _locked({row.pk}).get(row.pk)
+        if locked is None:
+            return 0
+        some = _rows(row.pk).filter(seq__gt=locked.tail, seq__lte=locked.tail + _TRIM_AT_MOST)
+        newest = some.filter(at__lt=now - timedelta(days=days)).aggregate(newest=Max("seq"))["newest"]
+        removed = _remove_up_to(locked, newest or 0)
+        Room.objects.using(database()).filter(pk=row.pk).update(tail=locked.tail)
+    return removed
+
+
+def _remove_up_to(row: Room, seq: int) -> int:
+    if seq <= row.tail:
+        return 0
+    removed, _ = _rows(row.pk).filter(seq__lte=seq).delete()
+    row.tail = seq
+    return removed

@@ -1,0 +1,147 @@
+"""The tables: columns and constraints, no logic.
+
+Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; people write the
+rest of Room and Membership, in the admin or in the site's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Access(models.TextChoices):
+    ANYONE = "anyone", _("Anyone")
+    LOGGED_IN = "login", _("Logged-in people")
+    MEMBERS = "members", _("Members")
+    STAFF = "staff", _("Staff")
+
+
+class Role(models.TextChoices):
+    MEMBER = "member", _("Member")
+    MODERATOR = "moderator", _("Moderator")
+
+
+class Room(models.Model):
+    """A place that people join. `head` is the seq of its newest event, `tail` that of the newest one that is no longer kept."""
+
+    LOG_FIELDS = frozenset({"head", "tail", "state"})
+
+    slug = models.SlugField(_("slug"), max_length=100, unique=True, help_text=_("Its name in addresses; it stays as it is."))
+    title = models.CharField(_("title"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=50, help_text=_("What the room does."))
+    join_access = models.CharField(_("who may join"), max_length=10, choices=Access, default=Access.LOGGED_IN)
+    act_access = models.CharField(_("who may act"), max_length=10, choices=Access, default=Access.LOGGED_IN)
+    closed = models.BooleanField(_("closed"), default=False, help_text=_("Nobody joins or acts in a closed room."))
+    keep_events = models.PositiveIntegerField(
+        _("events kept"), null=True, blank=True, help_text=_("Empty: as the site's settings say. 0: all.")
+    )
+    keep_days = models.PositiveIntegerField(
+        _("days kept"), null=True, blank=True, help_text=_("Empty: as the site's settings say. 0: for ever.")
+    )
+    max_bytes = models.PositiveIntegerField(
+        _("bytes of a command"), null=True, blank=True, help_text=_("Empty: as the site's settings say.")
+    )
+    commands_per_second = models.FloatField(
+        _("commands a second"), null=True, blank=True, help_text=_("Of one connection. Empty: no limit of its own.")
+    )
+    head = models.PositiveBigIntegerField(_("newest seq"), default=0, editable=False)
+    tail = models.PositiveBigIntegerField(_("newest seq not kept"), default=0, editable=False)
+    state = models.JSONField(_("state"), default=dict, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("room")
+        verbose_name_plural = _("rooms")
+        ordering = ("title", "pk")
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Leave the log's own columns alone: a room read a moment ago would set them back."""
+        if update_fields is None and not self._state.adding:
+            columns = {field.name for field in self._meta.concrete_fields if not field.primary_key}
+            update_fields = columns - self.LOG_FIELDS - self.get_deferred_fields()
+        super().save(*args, update_fields=update_fields, **kwargs)
+
+
+class Membership(models.Model):
+    """A person's place in a room."""
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="memberships", verbose_name=_("room"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.MEMBER)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = (models.UniqueConstraint(fields=("room", "user"), name="realtime_one_membership"),)
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.room}"
+
+
+class Event(models.Model):
+    """A fact in a room's log. `actor` is empty where the site itself speaks; `key` makes sending again harmless."""
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="events", db_index=False, verbose_name=_("room"))
+    seq = models.PositiveBigIntegerField(_("seq"))
+    name = models.CharField(_("name"), max_length=50)
+    data = models.JSONField(_("data"), default=dict)
+    actor = models.CharField(_("author's id"), max_length=150, blank=True)
+    actor_name = models.CharField(_("author"), max_length=200, blank=True)
+    at = models.DateTimeField(_("at"))
+    key = models.CharField(_("key"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL is outside the constraint
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        constraints = (
+            models.UniqueConstraint(fields=("room", "seq"), name="realtime_one_event_per_seq"),
+            models.UniqueConstraint(
+                fields=("room", "actor", "key"), condition=models.Q(key__isnull=False), name="realtime_one_event_per_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.seq}"
+
+
+class Node(models.Model):
+    """A server process, which counts as alive until `lease_until`, by the database's clock."""
+
+    id = models.CharField(primary_key=True, max_length=32)
+    started_at = models.DateTimeField()
+    lease_until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("server process")
+        verbose_name_plural = _("server processes")
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Presence(models.Model):
+    """One connection's being in a room, on a node. It counts while the node's lease lasts, so nothing enforces the references."""
+
+    node = models.ForeignKey(Node, models.CASCADE, related_name="presences", db_index=False, db_constraint=False)
+    connection = models.CharField(max_length=32)
+    room = models.ForeignKey(Room, models.CASCADE, related_name="presences", db_constraint=False)
+    person = models.CharField(max_length=150)
+    name = models.CharField(max_length=200)
+
+    class Meta:
+        verbose_name = _("presence")
+        verbose_name_plural = _("presences")
+        constraints = (
+            models.UniqueConstraint(fields=("node", "connection", "room"), name="realtime_one_presence_per_connection"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} · {self.room_id}"

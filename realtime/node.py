@@ -1,0 +1,220 @@
+"""One server process: wires the hub to the log, holds the lease, and does what has to be done now and then.
+
+There is one node per event loop; it starts with the loop's first connection, as not every server announces its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from django.utils import timezone
+
+from realtime import auth, bus, conf, log, presence, rooms
+from realtime.auth import Person
+from realtime.batching import Batcher
+from realtime.errors import Refusal
+from realtime.hub import Hub
+from realtime.kinds import Actor
+from realtime.log import Appended, Entry
+from realtime.presence import Move
+from realtime.protocol import Frame
+from realtime.roster import Seat
+
+logger = logging.getLogger("realtime.node")
+
+_READS_WAITING = 100_000
+_MOVES_AT_ONCE = 1000
+
+Read = Callable[[], Any]
+
+
+class Served(Protocol):
+    """What the node asks of a connection."""
+
+    def close(self, code: int, reason: str) -> None: ...
+
+    def close_if_stuck(self, now: float) -> None: ...
+
+
+class Node:
+    """A running process. `connections` are those that are open."""
+
+    def __init__(self) -> None:
+        settings = conf.current()
+        self.id = secrets.token_hex(8)
+        self.connections: set[Served] = set()
+        self._settings = settings
+        self._lease_known = False
+        self._writer: Batcher[Entry, Appended] = Batcher(
+            "writer", rooms.commit, max_batch=settings.MAX_BATCH, max_waiting=settings.MAX_WAITING
+        )
+        self._doors: Batcher[tuple[str, Person], rooms.Admission] = Batcher(
+            "doors", rooms.admit, max_batch=256, max_waiting=_READS_WAITING
+        )
+        self._reader: Batcher[Read, Any] = Batcher("reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2)
+        self._clerk: Batcher[Move, None] = Batcher(
+            "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
+        )
+        self.hub = Hub(self.id, _LogReads(self._read), self._moved)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self.hub.start()
+        await self._renew_lease()
+        every = self._settings
+        self._tasks = [
+            asyncio.create_task(_repeat(every.CATCH_UP_SECONDS, self._watch)),
+            asyncio.create_task(_repeat(every.LEASE_SECONDS / 3, self._renew_lease)),
+            asyncio.create_task(_repeat(every.PRESENCE_RECONCILE_SECONDS, self.hub.reconcile)),
+            asyncio.create_task(_repeat(every.SWEEP_SECONDS, self._sweep)),
+            asyncio.create_task(_repeat(every.GROUP_RENEW_SECONDS, self.hub.renew)),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what was begun, take everybody here out of the rosters, and let go of every thread and connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.close()
+        await self._doors.close()
+        await self._clerk.close()
+        await self.hub.stop()
+        try:
+            await self._read(lambda: presence.end(self.id))
+        except Refusal:
+            logger.info("The lease of this process is left to run out.")
+        await self._reader.close()
+
+    # What a connection needs
+
+    def identify(self, cookies: str) -> Awaitable[Person]:
+        return self._read(lambda: auth.of_cookies(cookies))
+
+    def admit(self, slug: str, person: Person) -> asyncio.Future[rooms.Admission]:
+        return self._doors.submit((slug, person))
+
+    def append(self, entry: Entry) -> asyncio.Future[Appended]:
+        return self._writer.submit(entry)
+
+    def history(self, room_pk: int, topic: str, seq: int | None, limit: int) -> Awaitable[list[Frame]]:
+        return self._read(lambda: log.before(room_pk, topic, seq, limit, self._settings.PAGE_BYTES))
+
+    def signal(self, room_pk: int, body: bytes) -> None:
+        rooms.signal(room_pk, body)
+
+    # Who is here
+
+    def _moved(self, room_pk: int, connection: str, actor: Actor | None) -> None:
+        """Called by the hub; the table, and the other processes, follow in batches."""
+        try:
+            self._clerk.submit(Move(connection, room_pk, actor)).add_done_callback(self._move_noted)
+        except Refusal:
+            self._lease_known = False
+
+    def _note_moves(self, moves: list[Move]) -> list[None | Refusal]:
+        """In the clerk's thread."""
+        presence.apply(self.id, moves)
+        seats: dict[int, list[tuple[str, Actor | None]]] = {}
+        for move in moves:
+            seats.setdefault(move.room_pk, []).append((move.connection, move.actor))
+        for room_pk, moved in seats.items():
+            bus.publish(bus.Moved(room_pk, self.id, moved))
+        return [None] * len(moves)
+
+    def _move_noted(self, noted: asyncio.Future[None]) -> None:
+        if not noted.cancelled() and noted.exception() is not None:
+            self._lease_known = False
+
+    async def _renew_lease(self) -> None:
+        """Renew the lease; where it was lost, or a move was not noted, write down anew who is here."""
+        held = await self._read(lambda: presence.renew(self.id, self._settings.LEASE_SECONDS))
+        if held and self._lease_known:
+            return
+        self._lease_known = True
+        here = [
+            Move(subscription.client.id, room.pk, subscription.client.actor)
+            for room in self.hub.rooms.values()
+            for subscription in room.subscriptions()
+        ]
+        await self._read(lambda: presence.rewrite(self.id, here))
+
+    # Now and then
+
+    async def _watch(self) -> None:
+        await self.hub.watch()
+        now = time.monotonic()
+        for connection in list(self.connections):
+            connection.close_if_stuck(now)
+
+    async def _sweep(self) -> None:
+        await self._read(presence.sweep)
+        await self._read(lambda: log.trim(timezone.now()))
+
+    def _read(self, read: Read) -> asyncio.Future[Any]:
+        return self._reader.submit(read)
+
+
+class _LogReads:
+    """The log and the presence table, as the hub reads them."""
+
+    def __init__(self, read: Callable[[Read], asyncio.Future[Any]]) -> None:
+        self._read = read
+
+    def page(self, room_pk: int, topic: str, seq: int) -> asyncio.Future[list[Frame]]:
+        settings = conf.current()
+        return self._read(lambda: log.since(room_pk, topic, seq, settings.PAGE_EVENTS, settings.PAGE_BYTES))
+
+    def heads(self, room_pks: list[int]) -> asyncio.Future[dict[int, int]]:
+        return self._read(lambda: log.heads(room_pks))
+
+    def seats(self, room_pks: list[int]) -> asyncio.Future[dict[int, dict[Seat, Actor]]]:
+        return self._read(lambda: presence.seats(room_pks))
+
+
+_starting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Node]] = WeakKeyDictionary()
+
+
+async def current() -> Node:
+    """Return the node of the running event loop, started."""
+    loop = asyncio.get_running_loop()
+    if loop not in _starting:
+        _starting[loop] = loop.create_task(_started())
+    return await asyncio.shield(_starting[loop])
+
+
+async def stop() -> None:
+    """Stop the node of the running event loop, where one runs."""
+    starting = _starting.pop(asyncio.get_running_loop(), None)
+    if starting is not None:
+        await (await starting).stop()
+
+
+async def _started() -> Node:
+    node = Node()
+    try:
+        await node.start()
+    except Refusal:
+        logger.warning("The database did not answer at the start; the node goes on and tries again.")
+    return node
+
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something every so many seconds, whatever goes wrong with it."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Refusal as refusal:
+            logger.info("%s is put off: %s", getattr(work, "__qualname__", work), refusal)
+        except Exception:
+            logger.exception("%s failed", getattr(work, "__qualname__", work))
+
+
+def _call_each(reads: Sequence[Read]) -> list[Any]:
+    return [read() for read in reads]

@@ -1,0 +1,95 @@
+"""Who may see, join, act and moderate: the one place where this is decided.
+
+A site with rules of its own names a subclass of `Policy` in the `POLICY` setting. Its methods are called in a database thread,
+so they may query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.utils.module_loading import import_string
+
+from realtime import conf
+from realtime.auth import Person
+from realtime.errors import Forbidden, LoginRequired, RoomClosed
+from realtime.models import Access, Membership, Role, Room
+
+
+class Policy:
+    """The rules of a room's own fields. `role` is the person's in this room: "member", "moderator" or None."""
+
+    def may_see(self, person: Person, room: Room, role: str | None) -> bool:
+        return self.may_join(person, room, role)
+
+    def may_join(self, person: Person, room: Room, role: str | None) -> bool:
+        return _within(room.join_access, person, role)
+
+    def may_act(self, person: Person, room: Room, role: str | None) -> bool:
+        return _within(room.act_access, person, role) and self.may_join(person, room, role)
+
+    def may_moderate(self, person: Person, room: Room, role: str | None) -> bool:
+        return person.is_staff or role == Role.MODERATOR
+
+
+def _within(access: str, person: Person, role: str | None) -> bool:
+    if access == Access.ANYONE or person.is_staff:
+        return True
+    if access == Access.LOGGED_IN:
+        return person.user_pk is not None
+    return access == Access.MEMBERS and role is not None
+
+
+def current() -> Policy:
+    policy: Policy = import_string(conf.current().POLICY)()
+    return policy
+
+
+def is_plain(room: Room) -> bool:
+    """Say whether the room's own fields decide without a look at anybody's role."""
+    open_to_all = (Access.ANYONE, Access.LOGGED_IN)
+    return type(current()) is Policy and room.join_access in open_to_all and room.act_access in open_to_all
+
+
+def roles(pairs: Iterable[tuple[int, Person]]) -> dict[tuple[int, str], str]:
+    """Return the roles that people have in rooms, by (room pk, user pk), in one query at most."""
+    wanted = {(room_pk, person.user_pk) for room_pk, person in pairs if person.user_pk is not None}
+    if not wanted:
+        return {}
+    rows = Membership.objects.filter(
+        room_id__in={room_pk for room_pk, _ in wanted}, user_id__in={user_pk for _, user_pk in wanted}
+    ).values_list("room_id", "user_id", "role")
+    return {(room_pk, str(user_pk)): role for room_pk, user_pk, role in rows}
+
+
+def check_see(person: Person, room: Room, role: str | None) -> None:
+    """Raise the refusal that this person gets for the room's page, if any."""
+    if not current().may_see(person, room, role):
+        raise _no(person)
+
+
+def check_join(person: Person, room: Room, role: str | None) -> None:
+    """Raise the refusal that this person hears on joining, if any."""
+    if not current().may_join(person, room, role):
+        raise _no(person)
+    if room.closed:
+        raise RoomClosed
+
+
+def check_act(person: Person, room: Room, role: str | None) -> None:
+    """Raise the refusal that this person hears on a command, if any."""
+    if not current().may_act(person, room, role):
+        raise _no(person)
+    if room.closed:
+        raise RoomClosed
+
+
+def can(person: Person, room: Room, role: str | None) -> list[str]:
+    """Return what the person may do here, of `act` and `moderate`."""
+    policy = current()
+    verbs = {"act": policy.may_act(person, room, role) and not room.closed, "moderate": policy.may_moderate(person, room, role)}
+    return [verb for verb, allowed in verbs.items() if allowed]
+
+
+def _no(person: Person) -> LoginRequired | Forbidden:
+    return LoginRequired() if person.user_pk is None else Forbidden()

@@ -1,0 +1,115 @@
+"""Who is where, in the database: the one writer of Node and Presence.
+
+A row per connection and room, a lease per process. A process that stops renewing its lease takes everybody on it out of every
+room once the lease ends. All of it goes by the database's clock, so that the clocks of servers may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import msgspec
+from django.db import router, transaction
+from django.db.models import Count, DateTimeField, ExpressionWrapper, QuerySet
+from django.db.models.functions import Now
+
+from realtime.kinds import Actor
+from realtime.models import Node, Presence
+from realtime.roster import Seat
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A connection enters a room, or, where `actor` is None, leaves it."""
+
+    connection: str
+    room_pk: int
+    actor: Actor | None
+
+
+def database() -> str:
+    return router.db_for_write(Presence)
+
+
+def renew(node: str, lease_seconds: float) -> bool:
+    """Extend the node's lease. Return False where it had none, or had lost it: then its people have to enter anew."""
+    until = ExpressionWrapper(Now() + timedelta(seconds=lease_seconds), output_field=DateTimeField())
+    nodes = Node.objects.using(database())
+    if nodes.filter(pk=node).update(lease_until=until):
+        return True
+    nodes.bulk_create([Node(id=node, started_at=Now(), lease_until=until)], ignore_conflicts=True)
+    return False
+
+
+def apply(node: str, moves: Sequence[Move]) -> None:
+    """Carry out the moves of one node's connections; of several moves of one connection in one room, the last."""
+    final = {(move.connection, move.room_pk): move for move in moves}
+    entered = [
+        Presence(node_id=node, connection=move.connection, room_id=move.room_pk, person=move.actor.id, name=move.actor.name)
+        for move in final.values()
+        if move.actor is not None
+    ]
+    left: dict[int, list[str]] = {}
+    for move in final.values():
+        if move.actor is None:
+            left.setdefault(move.room_pk, []).append(move.connection)
+    with transaction.atomic(using=database()):
+        for room_pk, gone in left.items():
+            _rows().filter(node_id=node, room_id=room_pk, connection__in=gone).delete()
+        _rows().bulk_create(entered, ignore_conflicts=True)
+
+
+def rewrite(node: str, moves: Sequence[Move]) -> None:
+    """Make the node's rows exactly these."""
+    with transaction.atomic(using=database()):
+        _rows().filter(node_id=node).delete()
+        apply(node, moves)
+
+
+def end(node: str) -> None:
+    """Take a node, and everybody on it, out."""
+    with transaction.atomic(using=database()):
+        _rows().filter(node_id=node).delete()
+        Node.objects.using(database()).filter(pk=node).delete()
+
+
+def sweep() -> int:
+    """Take out the nodes whose lease has ended, and return how many there were."""
+    nodes = Node.objects.using(database())
+    ended = list(nodes.filter(lease_until__lte=Now()).values_list("pk", flat=True))
+    for node in ended:
+        with transaction.atomic(using=database()):
+            if nodes.select_for_update().filter(pk=node, lease_until__lte=Now()).exists():
+                end(node)
+    _rows().exclude(node_id__in=nodes.values("pk")).delete()
+    return len(ended)
+
+
+def seats(room_pks: Iterable[int]) -> dict[int, dict[Seat, Actor]]:
+    """Return who sits where in the rooms, on nodes that are alive, in one query."""
+    found: dict[int, dict[Seat, Actor]] = {room_pk: {} for room_pk in room_pks}
+    rows = _living().filter(room_id__in=found.keys()).values_list("room_id", "node_id", "connection", "person", "name")
+    for room_pk, node, connection, person, name in rows:
+        found[room_pk][node, connection] = Actor(person, name)
+    return found
+
+
+def people(room_pk: int, limit: int | None = None) -> list[Actor]:
+    """Return who is in a room now, by name."""
+    rows = _living().filter(room_id=room_pk).values_list("person", "name").distinct().order_by("name", "person")
+    return [Actor(person, name) for person, name in rows[:limit]]
+
+
+def counts(room_pks: Iterable[int]) -> dict[int, int]:
+    """Return how many people are in each of the rooms now, in one query."""
+    wanted = list(room_pks)
+    rows = _living().filter(room_id__in=wanted).values("room_id").annotate(people=Count("person", distinct=True))
+    return {**dict.fromkeys(wanted, 0), **{row["room_id"]: row["people"] for row in rows}}
+
+
+def _rows() -> QuerySet[Presence]:
+    return Presence.objects.using(database())
+
+
+def _living() -> QuerySet[Presence]:
+    return _rows().filter(node__lease_until__gt=Now())

@@ -1,0 +1,244 @@
+"""The public API of the server: what a view, a signal, a shell or a worker calls.
+
+    from realtime import rooms
+    rooms.publish("lobby", "message", {"text": "Dinner is ready"}, actor=request.user)
+
+`publish` is the site's own word: no policy, straight to the log, in the caller's transaction. `submit` is a person's command:
+policy and the room's kind may refuse. Every name here works in a thread; in a coroutine, use the ones that begin with `a`, or
+`sync_to_async`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.http import HttpRequest
+
+from realtime import auth, bus, conf, kinds, log, metrics, policy, presence, protocol
+from realtime.auth import Person
+from realtime.errors import Invalid, Refusal, RoomClosed, UnknownRoom
+from realtime.kinds import Actor, Ephemeral, Fact
+from realtime.log import Appended, Entry, Outcome
+from realtime.models import Room
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """A room's row as somebody was let in: what a subscription has to know."""
+
+    room_pk: int
+    slug: str
+    title: str
+    kind: str
+    head: int
+    tail: int
+    state: dict[str, Any]
+    can: list[str]
+    max_bytes: int | None
+    commands_per_second: float | None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A room as a page shows it before any script runs. `events` are as on the wire, oldest first, and end at `seq`.
+
+    `complete`: nothing older is kept. `people` is cut at PRESENCE_LIST, `count` is not.
+    """
+
+    room: Room
+    events: list[dict[str, Any]]
+    seq: int
+    state: dict[str, Any]
+    you: Actor
+    can: list[str]
+    complete: bool
+    people: list[Actor]
+    count: int
+
+
+def publish(
+    room: str | Room, name: str, data: dict[str, Any], *, actor: AbstractBaseUser | Actor | None = None, key: str | None = None
+) -> int:
+    """Append an event to a room's log and return its seq.
+
+    It joins the caller's transaction: a rollback publishes nothing, and everyone hears of it after the commit. Until then the
+    room's row is locked, so publish late in a long transaction. The same `key` from the same actor, again, returns the same seq
+    and publishes nothing. Raises `UnknownRoom`, `Invalid` for data that is no JSON object or too large, `Failed` where the
+    room's kind raised.
+    """
+    kinds.base.check_name(name, Fact)
+    if key is not None and not protocol.KEY_PATTERN.fullmatch(key):
+        raise Invalid("key: expected 1 to 64 printable ASCII characters.")
+    entry = Entry(_row(room).pk, Fact(name, data), _actor(actor), key)
+    return _only(commit([entry])).seq
+
+
+apublish = sync_to_async(publish)
+
+
+def submit(room: str | Room, command: str, arguments: dict[str, Any], *, user: AbstractBaseUser, key: str | None = None) -> int:
+    """Carry out a person's command and return the seq of its event, or raise the `Refusal` that they would hear."""
+    row = _row(room)
+    parsed = kinds.get(row.kind).parse(command, arguments)
+    person = auth.person_of(user)
+    if isinstance(parsed, Ephemeral):
+        raise Invalid(f"{command} is not kept; use broadcast.")
+    return _only(commit([Entry(row.pk, parsed, person.actor, key, person)])).seq
+
+
+asubmit = sync_to_async(submit)
+
+
+def broadcast(
+    room: str | Room, name: str, data: dict[str, Any], *, actor: AbstractBaseUser | Actor | None = None
+) -> None:
+    """Tell everyone who is in the room now. It is not kept, has no seq, and may be lost. Raises `UnknownRoom`, `Invalid`."""
+    kinds.base.check_name(name, Fact)
+    row = _row(room)
+    signal(row.pk, protocol.ephemeral(protocol.topic(row.slug), name, _actor(actor), log.checked(data)).body)
+
+
+abroadcast = sync_to_async(broadcast)
+
+
+def signal(room_pk: int, body: bytes) -> None:
+    """Tell everyone in a room something that is encoded already."""
+    bus.publish(bus.Signalled(room_pk, body))
+
+
+def commit(entries: Sequence[Entry]) -> list[Outcome]:
+    """Append entries in one transaction, and tell everyone once it has committed."""
+    with transaction.atomic(using=log.database()):
+        outcomes = log.append(entries)
+        fresh: dict[int, list[protocol.Frame]] = {}
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if isinstance(outcome, Appended) and outcome.frame is not None:
+                fresh.setdefault(entry.room_pk, []).append(outcome.frame)
+        if fresh:
+            transaction.on_commit(lambda: _tell(fresh), using=log.database())
+    return outcomes
+
+
+def close(room: str | Room) -> None:
+    """Close a room: nobody joins or acts any more, and who is in it is told and leaves."""
+    row = _row(room)
+    Room.objects.filter(pk=row.pk).update(closed=True)
+    refusal = RoomClosed()
+    ring = bus.Ended(row.pk, refusal.code, refusal.message)
+    transaction.on_commit(lambda: bus.publish(ring), using=log.database())
+
+
+def reopen(room: str | Room) -> None:
+    """Open a closed room again. Who was in it has to join again."""
+    Room.objects.filter(pk=_row(room).pk).update(closed=False)
+
+
+def clear(room: str | Room) -> int:
+    """Remove a room's history, from the log and from the pages that show it. The state stays. Returns the newest seq removed."""
+    row = _row(room)
+    seq = log.clear(row.pk)
+    transaction.on_commit(lambda: bus.publish(bus.Cleared(row.pk, seq)), using=log.database())
+    return seq
+
+
+def announce(room: str | Room, text: str) -> int:
+    """Publish the event `announcement {"text"}`, as the site."""
+    return publish(room, "announcement", {"text": text})
+
+
+def visible(user: Any) -> list[Room]:
+    """Return the rooms that a user, perhaps an anonymous one, may see, by title."""
+    person = auth.person_of(user) if user.is_authenticated else auth.NOBODY
+    found = list(Room.objects.all())
+    roles = policy.roles((row.pk, person) for row in found)
+    rules = policy.current()
+    return [row for row in found if rules.may_see(person, row, roles.get((row.pk, person.user_pk or "")))]
+
+
+def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Snapshot:
+    """Return a room as the requesting person may see it, with its newest events, for a page to show. Raises a `Refusal`.
+
+    The page's script then joins with `since` = `seq`, so that nothing falls between. A closed room is shown too.
+    """
+    row = _row(room)
+    person = auth.of_request(request)
+    role = policy.roles([(row.pk, person)]).get((row.pk, person.user_pk or ""))
+    policy.check_see(person, row, role)
+    frames = log.before(row.pk, protocol.topic(row.slug), row.head + 1, events, conf.current().PAGE_BYTES)
+    oldest = frames[0].seq if frames else row.head + 1
+    people = presence.people(row.pk)
+    return Snapshot(
+        room=row,
+        events=[msgspec.json.decode(frame.event) for frame in frames],
+        seq=row.head,
+        state=row.state or kinds.get(row.kind).initial,
+        you=person.actor,
+        can=policy.can(person, row, role),
+        complete=oldest <= row.tail + 1,
+        people=people[: conf.current().PRESENCE_LIST],
+        count=len(people),
+    )
+
+
+def admit(requests: Sequence[tuple[str, Person]]) -> list[Admission | Refusal]:
+    """Say for each (slug, person) with what standing they are let in, or why not. Two queries for all of them."""
+    rows = {row.slug: row for row in Room.objects.using(log.database()).filter(slug__in={slug for slug, _ in requests})}
+    roles = policy.roles((rows[slug].pk, person) for slug, person in requests if slug in rows)
+    return [_admit(slug, rows.get(slug), person, roles) for slug, person in requests]
+
+
+def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, str], str]) -> Admission | Refusal:
+    if row is None:
+        return UnknownRoom(slug)
+    role = roles.get((row.pk, person.user_pk or ""))
+    try:
+        policy.check_join(person, row, role)
+    except Refusal as refusal:
+        return refusal
+    return Admission(
+        room_pk=row.pk,
+        slug=row.slug,
+        title=row.title,
+        kind=row.kind,
+        head=row.head,
+        tail=row.tail,
+        state=row.state or kinds.get(row.kind).initial,
+        can=policy.can(person, row, role),
+        max_bytes=row.max_bytes,
+        commands_per_second=row.commands_per_second,
+    )
+
+
+def _row(room: str | Room) -> Room:
+    if isinstance(room, Room):
+        return room
+    row = Room.objects.using(log.database()).filter(slug=room).first()
+    if row is None:
+        raise UnknownRoom(room)
+    return row
+
+
+def _actor(actor: AbstractBaseUser | Actor | None) -> Actor | None:
+    return actor if actor is None or isinstance(actor, Actor) else auth.person_of(actor).actor
+
+
+def _only(outcomes: list[Outcome]) -> Appended:
+    (outcome,) = outcomes
+    if isinstance(outcome, Refusal):
+        metrics.refusals.add(value=outcome.code)
+        raise outcome
+    return outcome
+
+
+def _tell(fresh: dict[int, list[protocol.Frame]]) -> None:
+    for room_pk, frames in fresh.items():
+        bus.publish(bus.happened(room_pk, frames))
+
+
+__all__: Iterable[str] = [
+    "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "broadcast", "clear", "close", "publish", "reopen", "snapshot",
+    "submit", "visible",
+]  # fmt: skip

@@ -1,0 +1,9 @@
+"""The WebSocket routes, for sites that put together their own `URLRouter`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from realtime.consumers import websocket
+
+websocket_urlpatterns = [path("realtime/websocket", websocket)]

@@ -1,0 +1,14 @@
+"""`path("realtime/", include("realtime.urls"))`"""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from realtime import views
+
+app_name = "realtime"
+
+urlpatterns = [
+    path("health", views.health, name="health"),
+    path("metrics", views.metrics, name="metrics"),
+]
