@@ -1,0 +1,81 @@
+/** The chat's page: wires the room to its lines, to what one writes, and to who else is writing. */
+
+import { Composer } from "./chat-composer.js";
+import { History } from "./chat-history.js";
+import { LineMaker } from "./chat-line.js";
+import { Lines } from "./chat-lines.js";
+import { Outbox } from "./chat-outbox.js";
+import { Scroll } from "./chat-scroll.js";
+import { Typing } from "./chat-typing.js";
+
+/**
+ * @param {Element} element
+ * @param {import("./page-boot.js").RoomPage} page
+ */
+export function mount(element, page) {
+  const part = (name) => element.querySelector(`[data-rt-${name}]`);
+  const { room, snapshot, words } = page;
+  const you = () => room.you ?? snapshot.you;
+  const isMine = (event) => Boolean(event.by) && event.by.id === you()?.id;
+
+  const maker = new LineMaker(part("line"), words, () => you()?.id);
+  const served = new Set([...part("lines").children].map((node) => node.dataset.key));
+  const lines = new Lines(part("lines"), maker);
+  const scroll = new Scroll(part("scroll"), () => history.move());
+  const history = new History(room, lines, scroll, snapshot);
+  const outbox = new Outbox(part("outbox"), page, maker, you);
+  const typing = new Typing(part("typing"), page);
+  const composer = new Composer(part("composer"), {
+    type: () => typing.say(),
+    send: (text) => {
+      typing.rest();
+      outbox.send(text);
+      history.latest();
+    },
+  });
+
+  const allow = (can) => {
+    composer.isAllowed = can;
+    part("readonly").hidden = can;
+  };
+  const restore = () => outbox.restore(room.pending, (key) => served.has(key));
+
+  room.on("*", (event) => {
+    if (!event.seq) return;
+    if (isMine(event)) outbox.settle(event.key);
+    else if (event.by) typing.forget(event.by.id);
+    history.receive(event, isMine(event));
+  });
+  room.on("typing", ({ by }) => by && by.id !== you()?.id && typing.hear(by));
+  room.addEventListener("joined", () => {
+    allow(room.can.includes("act"));
+    restore();
+  });
+  room.addEventListener("gap", ({ detail }) => history.gap(detail.seq));
+  room.addEventListener("cleared", ({ detail }) => history.clear(detail.seq));
+  room.addEventListener("ended", () => allow(false));
+
+  history.addEventListener("change", () => show(part, words, history, scroll, lines));
+  history.addEventListener("refused", ({ detail }) => {
+    part("notice").textContent = `${words.say("history")} ${words.refusal(detail)}`;
+  });
+  part("older").addEventListener("click", () => history.older());
+  part("jump").addEventListener("click", () => history.latest());
+
+  allow(snapshot.can.includes("act"));
+  restore();
+  scroll.toBottom();
+  show(part, words, history, scroll, lines);
+}
+
+/** The buttons around the lines. */
+function show(part, words, history, scroll, lines) {
+  part("older").hidden = history.isComplete;
+  part("older").disabled = history.isLoading;
+  part("scroll").ariaBusy = String(history.isLoading);
+  part("empty").hidden = lines.size > 0 || !history.isComplete;
+
+  const isAway = !history.isAttached || !scroll.isNearBottom;
+  part("jump").hidden = !(history.unread > 0 || isAway);
+  part("jump").textContent = history.unread > 0 ? words.say("new", { n: history.unread }) : words.say("newest");
+}

@@ -1,0 +1,29 @@
+/** The page of a kind that has none of its own: its events, one line each. */
+
+const MOST_LINES = 200;
+
+/**
+ * @param {Element} element
+ * @param {import("./page-boot.js").RoomPage} page
+ */
+export function mount(element, { room }) {
+  const list = element.querySelector("[data-rt-events]");
+  if (!list) return;
+  room.on("*", (event) => {
+    list.append(lineOf(event));
+    while (list.childElementCount > MOST_LINES) list.firstElementChild.remove();
+    list.scrollTop = list.scrollHeight;
+  });
+}
+
+function lineOf({ name, by, data }) {
+  const line = document.createElement("li");
+  line.append(textIn("b", name), " ", by ? textIn("span", `${by.name} `) : "", textIn("code", JSON.stringify(data)));
+  return line;
+}
+
+function textIn(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}

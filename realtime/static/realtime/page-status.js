@@ -1,0 +1,71 @@
+/**
+ * The connection in words. Calm: a drop that is over within a moment is not mentioned, and "connected" is said
+ * only to those who were told that it was lost.
+ */
+export class Status {
+  #line;
+  #button;
+  #page;
+  #timers;
+  #patienceMs;
+  #timer = null;
+  #shown = "";
+
+  /**
+   * @param {Element} element the room's element
+   * @param {import("./page-boot.js").RoomPage} page
+   * @param {object} [options]
+   */
+  constructor(element, page, { patienceMs = 1500, setTimeout = globalThis.setTimeout.bind(globalThis),
+    clearTimeout = globalThis.clearTimeout.bind(globalThis) } = {}) {
+    this.#line = element.querySelector("[data-rt-status]");
+    this.#button = element.querySelector("[data-rt-reconnect]");
+    this.#page = page;
+    this.#timers = { setTimeout, clearTimeout };
+    this.#patienceMs = patienceMs;
+    if (!this.#line) return;
+
+    page.socket.addEventListener("status", () => this.#look());
+    page.room.addEventListener("status", () => this.#look());
+    page.room.addEventListener("ended", ({ detail }) => this.#end(detail));
+    this.#button?.addEventListener("click", () => page.socket.connect());
+    this.#look();
+  }
+
+  #look() {
+    const trouble = troubleOf(this.#page.socket.status, this.#page.room.status);
+    if (trouble === null) return;
+    this.#timers.clearTimeout(this.#timer);
+    if (trouble === this.#shown) return;
+    if (trouble) {
+      this.#timer = this.#timers.setTimeout(() => this.#show(trouble), this.#shown ? 0 : this.#patienceMs);
+    } else if (this.#shown) {
+      this.#show("status.back");
+      this.#timer = this.#timers.setTimeout(() => this.#show(""), 2 * this.#patienceMs);
+    }
+  }
+
+  #show(name) {
+    this.#shown = name === "status.back" ? "" : name;
+    this.#line.textContent = name && this.#page.words.say(name);
+    if (this.#button) this.#button.hidden = name !== "status.waiting";
+  }
+
+  #end(refusal) {
+    this.#timers.clearTimeout(this.#timer);
+    this.#show("");
+    this.#line.textContent = this.#page.words.refusal(refusal);
+  }
+}
+
+/**
+ * The name of the sentence for this state; "" when all is well, null when it says nothing new (the room is not
+ * joined yet, or has ended, or the page is hidden).
+ * @param {string} socket
+ * @param {string} room
+ */
+export function troubleOf(socket, room) {
+  if (room === "idle" || room === "ended" || socket === "paused") return null;
+  if (socket === "waiting" || socket === "offline" || socket === "stopped") return `status.${socket}`;
+  return socket === "open" && room === "joined" ? "" : "status.connecting";
+}

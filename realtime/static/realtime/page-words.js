@@ -1,0 +1,54 @@
+/**
+ * The sentences of a room's page. They stand in the template, in `<template data-rt-words>`, so that Django
+ * translates them and a site can change them.
+ */
+export class Words {
+  #sentences = new Map();
+  #lang;
+  #plural;
+
+  /**
+   * @param {ParentNode} root
+   * @param {string} [lang] the language whose rules choose between `name.one` and `name.other`
+   */
+  constructor(root, lang = document.documentElement.lang || undefined) {
+    this.#lang = lang;
+    this.#plural = new Intl.PluralRules(lang);
+    for (const template of root.querySelectorAll("template[data-rt-words]")) {
+      for (const word of template.content.querySelectorAll("[data-word]")) {
+        this.#sentences.set(word.dataset.word, word.textContent);
+      }
+    }
+  }
+
+  /** Whether the template has a sentence of this name. */
+  has(name) {
+    return this.#sentences.has(name);
+  }
+
+  /**
+   * The sentence with its `{places}` filled. Where `values.n` is a number, it chooses the plural form.
+   * @param {string} name
+   * @param {Record<string, string | number>} [values]
+   */
+  say(name, values = {}) {
+    const sentence = this.#sentences.get(this.#form(name, values.n)) ?? this.#sentences.get(name) ?? name;
+    return sentence.replace(/\{(\w+)\}/g, (place, key) => String(values[key] ?? place));
+  }
+
+  /** Names as this language lists them: "alice, bob and carol". */
+  list(names) {
+    return new Intl.ListFormat(this.#lang).format(names);
+  }
+
+  /** What to tell a person whose command was refused: the template's sentence for the code, else the server's. */
+  refusal({ code, message }) {
+    return this.has(`refused.${code}`) ? this.say(`refused.${code}`) : message || code;
+  }
+
+  #form(name, n) {
+    if (typeof n !== "number") return name;
+    const form = `${name}.${this.#plural.select(n)}`;
+    return this.has(form) ? form : `${name}.other`;
+  }
+}
