@@ -18,10 +18,11 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
-6  hub.py          pump, fill gaps, fan out; it is handed the callables that read the log
-7  node.py         one process: wires the hub, holds the lease, sweeps
-8  connection.py   one client, no transport: receive(text) in, frames out
-9  consumers.py    the WebSocket transport
+6  local.py        a room in this process: subscriptions, fan-out once a turn, who lags, who is here
+7  hub.py          the rooms of this process: hears the bus, fills gaps from the log
+8  node.py         one process: wires the hub, holds the lease, sweeps
+9  connection.py   one client, no transport: receive(text) in, frames out
+10 consumers.py    the WebSocket transport
 10 views.py        health and metrics
 10 checks.py       what is set up wrongly, said at start-up
 11 routing.py      the WebSocket routes

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from realtime import conf, kinds, metrics, protocol
 from realtime.auth import Person
 from realtime.errors import Failed, Forbidden, Invalid, Malformed, RateLimited, Refusal, TooLarge, TooManyRooms, UnmatchedTopic
-from realtime.hub import Subscription
 from realtime.kinds import Actor, Ephemeral
 from realtime.limits import Bucket
+from realtime.local import Subscription
 from realtime.log import Appended, Entry
 from realtime.node import Node
 from realtime.protocol import Batch, Frame, Push
@@ -229,7 +229,7 @@ class Connection:
             missed = await self._missed(subscription, since, head)
             complete = since < head and bool(missed) and missed[0].seq == since + 1
         reached = missed[-1].seq if missed else head
-        if self.closing or self._node.hub.left(subscription):
+        if self.closing or subscription.over:
             self._node.hub.leave(subscription)
             return
         self._joined[push.topic] = joined
@@ -308,9 +308,8 @@ class Connection:
 
     def _refuse(self, push: Push, refusal: Refusal) -> None:
         metrics.refusals.add(value=refusal.code)
-        if isinstance(refusal, UnmatchedTopic):
-            push = Push(None, push.ref, push.topic, push.event, {})
-        self._send(protocol.refuse(push, refusal))
+        unmatched = isinstance(refusal, UnmatchedTopic)
+        self._send(protocol.refuse(push if not unmatched else Push(None, push.ref, push.topic, push.event, {}), refusal))
         if push.event == "phx_join" and refusal.final:
             self._send(protocol.closed(push.join_ref, push.topic))
 
