@@ -41,7 +41,9 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class AnnouncementForm(forms.Form):
-    text = forms.CharField(label=_("announcement"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4, "autofocus": True}))
+    text = forms.CharField(
+        label=_("announcement"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4, "autofocus": True})
+    )
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -57,7 +59,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("title", "slug", "kind", "join_access", "act_access", "is_open", "people_now", "head")
     list_filter = ("kind", "closed", "join_access", "act_access")
     search_fields = ("title", "slug")
-    prepopulated_fields = {"slug": ("title",)}  # noqa: RUF012 - as Django's documentation has it
+    prepopulated_fields = {"slug": ("title",)}
     actions = ("close_rooms", "reopen_rooms", "clear_history", "announce")
     readonly_fields = ("is_open", "people_here", "head", "kept_events", "state", "created_at")
     fieldsets = (
@@ -105,7 +107,9 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def clear_history(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
         if "confirmed" not in request.POST:
             return self._ask(request, queryset, "clear_history", _("Clear history"), None)
-        self._each(request, queryset, rooms.clear, ngettext("%d history cleared.", "%d histories cleared.", queryset.count()))
+        self._each(
+            request, queryset, rooms.clear, ngettext("%d history cleared.", "%d histories cleared.", queryset.count())
+        )
         return None
 
     @admin.action(description=_("Post an announcement into the selected rooms"))

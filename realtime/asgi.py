@@ -1,10 +1,10 @@
 """The whole WebSocket branch of a site's ASGI application, so that nobody forgets a part.
 
-    from channels.routing import ProtocolTypeRouter
-    from django.core.asgi import get_asgi_application
-    import realtime.asgi
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+import realtime.asgi
 
-    application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": realtime.asgi.websocket()})
+application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": realtime.asgi.websocket()})
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 def websocket(*routes: Any) -> Application:
     """Return an application that looks at the origin and routes. `routes` are a site's own, tried first."""
-    router = URLRouter([*routes, *websocket_urlpatterns, re_path(r"", _refuse)])
+    nowhere = re_path(r"", _refuse)  # type: ignore[arg-type]  # ASGI, not a view
+    router = URLRouter([*routes, *websocket_urlpatterns, nowhere])
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await (router if auth.same_site(scope) else _refuse)(scope, receive, send)

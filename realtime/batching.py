@@ -36,7 +36,13 @@ class Batcher(Generic[T, R]):
     """
 
     def __init__(
-        self, name: str, work: Callable[[list[T]], list[R | Refusal]], *, max_batch: int, max_waiting: int, threads: int = 1
+        self,
+        name: str,
+        work: Callable[[list[T]], list[R | Refusal]],
+        *,
+        max_batch: int,
+        max_waiting: int,
+        threads: int = 1,
     ) -> None:
         self._work = work
         self._max_batch = max_batch
@@ -64,7 +70,9 @@ class Batcher(Generic[T, R]):
         """Finish what was submitted, close the threads' database connections, and end the threads."""
         self._closed = True
         await self._idle.wait()
-        await asyncio.gather(*(self._loop.run_in_executor(self._pool, connections.close_all) for _ in range(self._threads)))
+        await asyncio.gather(
+            *(self._loop.run_in_executor(self._pool, connections.close_all) for _ in range(self._threads))
+        )
         self._pool.shutdown(wait=False)
 
     def _start(self) -> None:

@@ -246,7 +246,9 @@ def _bell() -> _Bell:
         if _thread_bell is None or _thread_bell[0] != os.getpid():
             ready: list[_Bell] = []
             started = threading.Event()
-            threading.Thread(target=asyncio.run, args=(_serve_bell(ready, started),), name="realtime-bell", daemon=True).start()
+            threading.Thread(
+                target=asyncio.run, args=(_serve_bell(ready, started),), name="realtime-bell", daemon=True
+            ).start()
             started.wait()
             _thread_bell = (os.getpid(), ready[0])
             atexit.register(flush)

@@ -7,7 +7,8 @@ from typing import Any
 from channels.exceptions import InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -15,7 +16,7 @@ from django.utils.module_loading import import_string
 from realtime import conf, log
 
 
-@register("realtime")
+@checks.register("realtime")
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """E001: REALTIME does not hold what it should. E002: something it names cannot be imported."""
     try:
@@ -33,17 +34,19 @@ def _check_import(name: str, path: str) -> list[CheckMessage]:
     return []
 
 
-@register("realtime", "database")
+@checks.register("realtime", "database")
 def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
     """W001: SQLite transactions begin without the write lock, so that writers fail at once instead of waiting."""
     connection = connections[log.database()]
     if connection.vendor != "sqlite" or connection.settings_dict["OPTIONS"].get("transaction_mode") == "IMMEDIATE":
         return []
     hint = 'Set OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"} for it.'
-    return [Warning("SQLite transactions that read before they write can fail as locked.", hint=hint, id="realtime.W001")]
+    return [
+        Warning("SQLite transactions that read before they write can fail as locked.", hint=hint, id="realtime.W001")
+    ]
 
 
-@register("realtime", deploy=True)
+@checks.register("realtime", deploy=True)
 def check_layer(**kwargs: Any) -> list[CheckMessage]:
     """W002: the channel layer reaches no other process, so that events reach other processes only once a second."""
     alias = conf.current().CHANNEL_LAYER
@@ -54,4 +57,4 @@ def check_layer(**kwargs: Any) -> list[CheckMessage]:
     if layer is not None and not isinstance(layer, InMemoryChannelLayer):
         return []
     hint = "Use channels_redis.pubsub.RedisPubSubChannelLayer when more than one process serves or publishes."
-    return [Warning(f"CHANNEL_LAYERS[{alias!r}] reaches no other process.", hint=hint, id="realtime.W002")]
+    return [checks.Warning(f"CHANNEL_LAYERS[{alias!r}] reaches no other process.", hint=hint, id="realtime.W002")]

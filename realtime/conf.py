@@ -1,4 +1,4 @@
-"""The `REALTIME` setting: every entry with its default, its bounds and a line. docs/settings.md is compared with this by a test."""
+"""The `REALTIME` setting: every entry with its default, its bounds and a line. A test compares docs/settings.md with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from msgspec import Meta
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a site may set in its `REALTIME` dictionary."""
 
-    MAX_BYTES: Annotated[int, Meta(ge=256, description="Bytes of one frame from a client. A room may allow less.")] = 65536
+    MAX_BYTES: Annotated[int, Meta(ge=256, description="Bytes of one frame from a client. A room may allow less.")] = (
+        65536
+    )
     MAX_EVENT_BYTES: Annotated[
         int, Meta(ge=256, le=900_000, description="Bytes of one event's data, whoever publishes it.")
     ] = 262_144
@@ -28,10 +30,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 20.0
     COMMANDS_BURST: Annotated[int, Meta(ge=1, description="Commands that a connection may send at once.")] = 60
     MAX_UNANSWERED: Annotated[
-        int, Meta(ge=1, description="Commands of one connection that wait for their commit; more are not read meanwhile.")
+        int,
+        Meta(ge=1, description="Commands of one connection that wait for their commit; more are not read meanwhile."),
     ] = 64
     MAX_WAITING: Annotated[
-        int, Meta(ge=1, description="Commands of one process that wait for their commit; more are refused as overloaded.")
+        int,
+        Meta(ge=1, description="Commands of one process that wait for their commit; more are refused as overloaded."),
     ] = 10_000
     MAX_BATCH: Annotated[int, Meta(ge=1, description="Commands committed in one transaction.")] = 256
     MAX_REPLIES: Annotated[
@@ -58,7 +62,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(gt=0, description="How long a connection may not read before it is closed (4001).")
     ] = 30.0
     LEASE_SECONDS: Annotated[
-        float, Meta(ge=1, description="How long after its last sign of life a process, and who is on it, counts as present.")
+        float,
+        Meta(ge=1, description="How long after its last sign of life a process, and who is on it, counts as present."),
     ] = 30.0
     PRESENCE_LIST: Annotated[
         int, Meta(ge=0, description="People in a room up to whom the list travels; above, only their number.")
@@ -69,8 +74,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     PRESENCE_RECONCILE_SECONDS: Annotated[
         float, Meta(gt=0, description="How often a process compares who it thinks is there with the table.")
     ] = 10.0
-    SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = 15.0
-    CHANNEL_LAYER: Annotated[str, Meta(description="The alias in CHANNEL_LAYERS that rings the other processes.")] = "default"
+    SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = (
+        15.0
+    )
+    CHANNEL_LAYER: Annotated[str, Meta(description="The alias in CHANNEL_LAYERS that rings the other processes.")] = (
+        "default"
+    )
     GROUP_RENEW_SECONDS: Annotated[
         float, Meta(gt=0, description="How often group memberships are renewed; below the layer's group_expiry.")
     ] = 3600.0

@@ -17,7 +17,17 @@ from typing import Any, Protocol
 
 from realtime import conf, kinds, metrics, protocol
 from realtime.auth import Person
-from realtime.errors import Failed, Forbidden, Invalid, Malformed, RateLimited, Refusal, TooLarge, TooManyRooms, UnmatchedTopic
+from realtime.errors import (
+    Failed,
+    Forbidden,
+    Invalid,
+    Malformed,
+    RateLimited,
+    Refusal,
+    TooLarge,
+    TooManyRooms,
+    UnmatchedTopic,
+)
 from realtime.kinds import Actor, Ephemeral
 from realtime.limits import Bucket
 from realtime.local import Subscription
@@ -64,8 +74,21 @@ class Connection:
     """A client's live line. `resumed` is called by the transport when its lane takes writes again, `closed` at the end."""
 
     __slots__ = (
-        "_answered", "_bucket", "_joined", "_lane", "_malformed", "_node", "_paused_at", "_replies", "_settings", "_unanswered",
-        "actor", "closing", "id", "person", "__weakref__",
+        "__weakref__",
+        "_answered",
+        "_bucket",
+        "_joined",
+        "_lane",
+        "_malformed",
+        "_node",
+        "_paused_at",
+        "_replies",
+        "_settings",
+        "_unanswered",
+        "actor",
+        "closing",
+        "id",
+        "person",
     )  # fmt: skip
 
     def __init__(self, node: Node, person: Person, lane: Lane) -> None:
@@ -254,7 +277,11 @@ class Connection:
         size = 0
         for frame in frames:
             size += len(frame.event)
-            if frame.seq > head or len(page) == self._settings.PAGE_EVENTS or (page and size > self._settings.PAGE_BYTES):
+            if (
+                frame.seq > head
+                or len(page) == self._settings.PAGE_EVENTS
+                or (page and size > self._settings.PAGE_BYTES)
+            ):
                 break
             page.append(frame)
         return page
@@ -265,8 +292,10 @@ class Connection:
         limit = _whole(push.payload, "limit", 50, 1, 200)
         assert limit is not None
         frames = await self._node.history(joined.admission.room_pk, push.topic, before, limit)
-        complete = not frames or frames[0].seq <= 1 or not await self._node.history(
-            joined.admission.room_pk, push.topic, frames[0].seq, 1
+        complete = (
+            not frames
+            or frames[0].seq <= 1
+            or not await self._node.history(joined.admission.room_pk, push.topic, frames[0].seq, 1)
         )
         self._send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
 
@@ -309,7 +338,9 @@ class Connection:
     def _refuse(self, push: Push, refusal: Refusal) -> None:
         metrics.refusals.add(value=refusal.code)
         unmatched = isinstance(refusal, UnmatchedTopic)
-        self._send(protocol.refuse(push if not unmatched else Push(None, push.ref, push.topic, push.event, {}), refusal))
+        self._send(
+            protocol.refuse(push if not unmatched else Push(None, push.ref, push.topic, push.event, {}), refusal)
+        )
         if push.event == "phx_join" and refusal.final:
             self._send(protocol.closed(push.join_ref, push.topic))
 

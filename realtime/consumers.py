@@ -76,7 +76,7 @@ async def _turn_away(scope: Scope, send: Send, refusal: Refusal) -> None:
 
 
 def _version(scope: Scope) -> str:
-    asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    asked: dict[str, list[str]] = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     return asked.get("vsn", ["1.0.0"])[-1]
 
 
@@ -165,13 +165,12 @@ class _Started:
     def __await__(self) -> Generator[Any, Any, None]:
         waits_for = self._waits_for
         while True:
+            error: BaseException | None = None
             try:
                 value = yield waits_for
-            except BaseException as error:
-                resume, argument = self._coroutine.throw, error
-            else:
-                resume, argument = self._coroutine.send, value
+            except BaseException as thrown:
+                error = thrown
             try:
-                waits_for = resume(argument)
+                waits_for = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
             except StopIteration:
                 return

@@ -57,7 +57,9 @@ class TooLarge(Refusal):
 
 class UnmatchedTopic(Refusal):
     def __init__(self, topic: str) -> None:
-        super().__init__("unmatched_topic", f"Not joined here, or no such topic: {topic[:120]!r}. Expected 'room:<slug>'.")
+        super().__init__(
+            "unmatched_topic", f"Not joined here, or no such topic: {topic[:120]!r}. Expected 'room:<slug>'."
+        )
 
     def response(self) -> dict[str, object]:
         return {**super().response(), "reason": "unmatched topic"}

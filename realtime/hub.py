@@ -223,17 +223,20 @@ class Hub:
         """Read what the room lacks, once for everyone in it."""
         try:
             while room.feed.behind and not room.empty:
-                frames = await self._reads.page(room.pk, room.topic, room.feed.position)
-                if not room.feed.behind:
-                    return
-                if not frames or frames[0].seq > room.feed.position + 1:
-                    self._start_over(room, frames[0].seq - 1 if frames else room.feed.target)
-                metrics.filled.add(len(frames))
-                self._take(room, frames)
+                self._fill_with(room, await self._reads.page(room.pk, room.topic, room.feed.position))
         except Refusal:
             logger.info("Filling room %s waits for the database", room.pk)
         finally:
             room.filling = False
+
+    def _fill_with(self, room: LocalRoom, frames: list[Frame]) -> None:
+        """Go on with what was read, unless the bus has brought everything meanwhile."""
+        if not room.feed.behind:
+            return
+        if not frames or frames[0].seq > room.feed.position + 1:
+            self._start_over(room, frames[0].seq - 1 if frames else room.feed.target)
+        metrics.filled.add(len(frames))
+        self._take(room, frames)
 
     def _start_over(self, room: LocalRoom, position: int) -> None:
         """What comes next is no longer in the log. Everyone joins again, and is told so by the reply."""

@@ -230,7 +230,8 @@ def _seqs_by_key(entries: Sequence[Entry]) -> dict[tuple[int, str, str], int]:
     if not keys:
         return {}
     rows = Event.objects.using(database()).filter(room_id__in={entry.room_pk for entry in entries}, key__in=keys)
-    return {(room, actor, key): seq for room, actor, key, seq in rows.values_list("room_id", "actor", "key", "seq")}
+    found = rows.values_list("room_id", "actor", "key", "seq")
+    return {(room, actor, key): seq for room, actor, key, seq in found if key is not None}
 
 
 def _actor_id(entry: Entry) -> str:

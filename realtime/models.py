@@ -31,7 +31,9 @@ class Room(models.Model):
 
     LOG_FIELDS = frozenset({"head", "tail", "state"})
 
-    slug = models.SlugField(_("slug"), max_length=100, unique=True, help_text=_("Its name in addresses; it stays as it is."))
+    slug = models.SlugField(
+        _("slug"), max_length=100, unique=True, help_text=_("Its name in addresses; it stays as it is.")
+    )
     title = models.CharField(_("title"), max_length=200)
     kind = models.CharField(_("kind"), max_length=50, help_text=_("What the room does."))
     join_access = models.CharField(_("who may join"), max_length=10, choices=Access, default=Access.LOGGED_IN)
@@ -104,7 +106,9 @@ class Event(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("room", "seq"), name="realtime_one_event_per_seq"),
             models.UniqueConstraint(
-                fields=("room", "actor", "key"), condition=models.Q(key__isnull=False), name="realtime_one_event_per_key"
+                fields=("room", "actor", "key"),
+                condition=models.Q(key__isnull=False),
+                name="realtime_one_event_per_key",
             ),
         )
 

@@ -57,7 +57,9 @@ class Node:
         self._doors: Batcher[tuple[str, Person], rooms.Admission] = Batcher(
             "doors", rooms.admit, max_batch=256, max_waiting=_READS_WAITING
         )
-        self._reader: Batcher[Read, Any] = Batcher("reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2)
+        self._reader: Batcher[Read, Any] = Batcher(
+            "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
+        )
         self._clerk: Batcher[Move, None] = Batcher(
             "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
         )
@@ -117,7 +119,7 @@ class Node:
         except Refusal:
             self._lease_known = False
 
-    def _note_moves(self, moves: list[Move]) -> list[None | Refusal]:
+    def _note_moves(self, moves: list[Move]) -> list[Refusal | None]:
         """In the clerk's thread."""
         presence.apply(self.id, moves)
         seats: dict[int, list[tuple[str, Actor | None]]] = {}

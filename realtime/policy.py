@@ -87,7 +87,10 @@ def check_act(person: Person, room: Room, role: str | None) -> None:
 def can(person: Person, room: Room, role: str | None) -> list[str]:
     """Return what the person may do here, of `act` and `moderate`."""
     policy = current()
-    verbs = {"act": policy.may_act(person, room, role) and not room.closed, "moderate": policy.may_moderate(person, room, role)}
+    verbs = {
+        "act": policy.may_act(person, room, role) and not room.closed,
+        "moderate": policy.may_moderate(person, room, role),
+    }
     return [verb for verb, allowed in verbs.items() if allowed]
 
 

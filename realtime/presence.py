@@ -45,7 +45,9 @@ def apply(node: str, moves: Sequence[Move]) -> None:
     """Carry out the moves of one node's connections; of several moves of one connection in one room, the last."""
     final = {(move.connection, move.room_pk): move for move in moves}
     entered = [
-        Presence(node_id=node, connection=move.connection, room_id=move.room_pk, person=move.actor.id, name=move.actor.name)
+        Presence(
+            node_id=node, connection=move.connection, room_id=move.room_pk, person=move.actor.id, name=move.actor.name
+        )
         for move in final.values()
         if move.actor is not None
     ]

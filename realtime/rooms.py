@@ -10,7 +10,7 @@ policy and the room's kind may refuse. Every name here works in a thread; in a c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -60,7 +60,12 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def publish(
-    room: str | Room, name: str, data: dict[str, Any], *, actor: AbstractBaseUser | Actor | None = None, key: str | None = None
+    room: str | Room,
+    name: str,
+    data: dict[str, Any],
+    *,
+    actor: AbstractBaseUser | Actor | None = None,
+    key: str | None = None,
 ) -> int:
     """Append an event to a room's log and return its seq.
 
@@ -79,7 +84,9 @@ def publish(
 apublish = sync_to_async(publish)
 
 
-def submit(room: str | Room, command: str, arguments: dict[str, Any], *, user: AbstractBaseUser, key: str | None = None) -> int:
+def submit(
+    room: str | Room, command: str, arguments: dict[str, Any], *, user: AbstractBaseUser, key: str | None = None
+) -> int:
     """Carry out a person's command and return the seq of its event, or raise the `Refusal` that they would hear."""
     row = _row(room)
     parsed = kinds.get(row.kind).parse(command, arguments)
@@ -238,7 +245,7 @@ def _tell(fresh: dict[int, list[protocol.Frame]]) -> None:
         bus.publish(bus.happened(room_pk, frames))
 
 
-__all__: Iterable[str] = [
+__all__ = [
     "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "broadcast", "clear", "close", "publish", "reopen", "snapshot",
     "submit", "visible",
 ]  # fmt: skip

@@ -6,4 +6,4 @@ from django.urls import path
 
 from realtime.consumers import websocket
 
-websocket_urlpatterns = [path("realtime/websocket", websocket)]
+websocket_urlpatterns = [path("realtime/websocket", websocket)]  # type: ignore[arg-type]  # ASGI, not a view

@@ -20,7 +20,7 @@ State = dict[str, Any]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Command(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a client asks of a room. The class `AddItem` is the command `add_item`; its fields are the arguments."""
 
     @classmethod
@@ -28,7 +28,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
-class Ephemeral(Command, frozen=True):
+class Ephemeral(Command):
     """A command that is broadcast as it is and not kept: typing, a cursor."""
 
 

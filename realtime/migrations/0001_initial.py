@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,89 +14,221 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Node',
+            name="Node",
             fields=[
-                ('id', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('started_at', models.DateTimeField()),
-                ('lease_until', models.DateTimeField(db_index=True)),
+                ("id", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ("started_at", models.DateTimeField()),
+                ("lease_until", models.DateTimeField(db_index=True)),
             ],
             options={
-                'verbose_name': 'server process',
-                'verbose_name_plural': 'server processes',
+                "verbose_name": "server process",
+                "verbose_name_plural": "server processes",
             },
         ),
         migrations.CreateModel(
-            name='Room',
+            name="Room",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(help_text='Its name in addresses; it stays as it is.', max_length=100, unique=True, verbose_name='slug')),
-                ('title', models.CharField(max_length=200, verbose_name='title')),
-                ('kind', models.CharField(help_text='What the room does.', max_length=50, verbose_name='kind')),
-                ('join_access', models.CharField(choices=[('anyone', 'Anyone'), ('login', 'Logged-in people'), ('members', 'Members'), ('staff', 'Staff')], default='login', max_length=10, verbose_name='who may join')),
-                ('act_access', models.CharField(choices=[('anyone', 'Anyone'), ('login', 'Logged-in people'), ('members', 'Members'), ('staff', 'Staff')], default='login', max_length=10, verbose_name='who may act')),
-                ('closed', models.BooleanField(default=False, help_text='Nobody joins or acts in a closed room.', verbose_name='closed')),
-                ('keep_events', models.PositiveIntegerField(blank=True, help_text="Empty: as the site's settings say. 0: all.", null=True, verbose_name='events kept')),
-                ('keep_days', models.PositiveIntegerField(blank=True, help_text="Empty: as the site's settings say. 0: for ever.", null=True, verbose_name='days kept')),
-                ('max_bytes', models.PositiveIntegerField(blank=True, help_text="Empty: as the site's settings say.", null=True, verbose_name='bytes of a command')),
-                ('commands_per_second', models.FloatField(blank=True, help_text='Of one connection. Empty: no limit of its own.', null=True, verbose_name='commands a second')),
-                ('head', models.PositiveBigIntegerField(default=0, editable=False, verbose_name='newest seq')),
-                ('tail', models.PositiveBigIntegerField(default=0, editable=False, verbose_name='newest seq not kept')),
-                ('state', models.JSONField(blank=True, default=dict, editable=False, verbose_name='state')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "slug",
+                    models.SlugField(
+                        help_text="Its name in addresses; it stays as it is.",
+                        max_length=100,
+                        unique=True,
+                        verbose_name="slug",
+                    ),
+                ),
+                ("title", models.CharField(max_length=200, verbose_name="title")),
+                ("kind", models.CharField(help_text="What the room does.", max_length=50, verbose_name="kind")),
+                (
+                    "join_access",
+                    models.CharField(
+                        choices=[
+                            ("anyone", "Anyone"),
+                            ("login", "Logged-in people"),
+                            ("members", "Members"),
+                            ("staff", "Staff"),
+                        ],
+                        default="login",
+                        max_length=10,
+                        verbose_name="who may join",
+                    ),
+                ),
+                (
+                    "act_access",
+                    models.CharField(
+                        choices=[
+                            ("anyone", "Anyone"),
+                            ("login", "Logged-in people"),
+                            ("members", "Members"),
+                            ("staff", "Staff"),
+                        ],
+                        default="login",
+                        max_length=10,
+                        verbose_name="who may act",
+                    ),
+                ),
+                (
+                    "closed",
+                    models.BooleanField(
+                        default=False, help_text="Nobody joins or acts in a closed room.", verbose_name="closed"
+                    ),
+                ),
+                (
+                    "keep_events",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Empty: as the site's settings say. 0: all.",
+                        null=True,
+                        verbose_name="events kept",
+                    ),
+                ),
+                (
+                    "keep_days",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Empty: as the site's settings say. 0: for ever.",
+                        null=True,
+                        verbose_name="days kept",
+                    ),
+                ),
+                (
+                    "max_bytes",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Empty: as the site's settings say.",
+                        null=True,
+                        verbose_name="bytes of a command",
+                    ),
+                ),
+                (
+                    "commands_per_second",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Of one connection. Empty: no limit of its own.",
+                        null=True,
+                        verbose_name="commands a second",
+                    ),
+                ),
+                ("head", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq")),
+                ("tail", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq not kept")),
+                ("state", models.JSONField(blank=True, default=dict, editable=False, verbose_name="state")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'room',
-                'verbose_name_plural': 'rooms',
-                'ordering': ('title', 'pk'),
+                "verbose_name": "room",
+                "verbose_name_plural": "rooms",
+                "ordering": ("title", "pk"),
             },
         ),
         migrations.CreateModel(
-            name='Presence',
+            name="Presence",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('connection', models.CharField(max_length=32)),
-                ('person', models.CharField(max_length=150)),
-                ('name', models.CharField(max_length=200)),
-                ('node', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='presences', to='realtime.node')),
-                ('room', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='presences', to='realtime.room')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("connection", models.CharField(max_length=32)),
+                ("person", models.CharField(max_length=150)),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "node",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="presences",
+                        to="realtime.node",
+                    ),
+                ),
+                (
+                    "room",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="presences",
+                        to="realtime.room",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'presence',
-                'verbose_name_plural': 'presences',
-                'constraints': [models.UniqueConstraint(fields=('node', 'connection', 'room'), name='realtime_one_presence_per_connection')],
+                "verbose_name": "presence",
+                "verbose_name_plural": "presences",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("node", "connection", "room"), name="realtime_one_presence_per_connection"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('member', 'Member'), ('moderator', 'Moderator')], default='member', max_length=10, verbose_name='role')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
-                ('room', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='realtime.room', verbose_name='room')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("member", "Member"), ("moderator", "Moderator")],
+                        default="member",
+                        max_length=10,
+                        verbose_name="role",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+                (
+                    "room",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="realtime.room",
+                        verbose_name="room",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'membership',
-                'verbose_name_plural': 'memberships',
-                'constraints': [models.UniqueConstraint(fields=('room', 'user'), name='realtime_one_membership')],
+                "verbose_name": "membership",
+                "verbose_name_plural": "memberships",
+                "constraints": [models.UniqueConstraint(fields=("room", "user"), name="realtime_one_membership")],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveBigIntegerField(verbose_name='seq')),
-                ('name', models.CharField(max_length=50, verbose_name='name')),
-                ('data', models.JSONField(default=dict, verbose_name='data')),
-                ('actor', models.CharField(blank=True, max_length=150, verbose_name="author's id")),
-                ('actor_name', models.CharField(blank=True, max_length=200, verbose_name='author')),
-                ('at', models.DateTimeField(verbose_name='at')),
-                ('key', models.CharField(blank=True, max_length=64, null=True, verbose_name='key')),
-                ('room', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='realtime.room', verbose_name='room')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seq", models.PositiveBigIntegerField(verbose_name="seq")),
+                ("name", models.CharField(max_length=50, verbose_name="name")),
+                ("data", models.JSONField(default=dict, verbose_name="data")),
+                ("actor", models.CharField(blank=True, max_length=150, verbose_name="author's id")),
+                ("actor_name", models.CharField(blank=True, max_length=200, verbose_name="author")),
+                ("at", models.DateTimeField(verbose_name="at")),
+                ("key", models.CharField(blank=True, max_length=64, null=True, verbose_name="key")),
+                (
+                    "room",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="realtime.room",
+                        verbose_name="room",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
-                'constraints': [models.UniqueConstraint(fields=('room', 'seq'), name='realtime_one_event_per_seq'), models.UniqueConstraint(condition=models.Q(('key__isnull', False)), fields=('room', 'actor', 'key'), name='realtime_one_event_per_key')],
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "constraints": [
+                    models.UniqueConstraint(fields=("room", "seq"), name="realtime_one_event_per_seq"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("key__isnull", False)),
+                        fields=("room", "actor", "key"),
+                        name="realtime_one_event_per_key",
+                    ),
+                ],
             },
         ),
     ]
