@@ -23,8 +23,8 @@ Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 def websocket(*routes: Any) -> Application:
     """Return an application that looks at the origin and routes. `routes` are a site's own, tried first."""
-    nowhere = re_path(r"", _refuse)  # type: ignore[arg-type]  # ASGI, not a view
-    router = URLRouter([*routes, *websocket_urlpatterns, nowhere])
+    nowhere: Any = re_path(r"", _refuse)  # type: ignore[arg-type]  # ASGI, not a view
+    router: Any = URLRouter([*routes, *websocket_urlpatterns, nowhere])
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await (router if auth.same_site(scope) else _refuse)(scope, receive, send)

@@ -8,7 +8,6 @@ from channels.exceptions import InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -17,37 +16,41 @@ from realtime import conf, log
 
 
 @checks.register("realtime")
-def check_settings(**kwargs: Any) -> list[CheckMessage]:
+def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """E001: REALTIME does not hold what it should. E002: something it names cannot be imported."""
     try:
         found = conf.load(getattr(settings, "REALTIME", {}))
     except ImproperlyConfigured as error:
-        return [Error(str(error), hint="docs/settings.md lists the settings.", id="realtime.E001")]
+        return [checks.Error(str(error), hint="docs/settings.md lists the settings.", id="realtime.E001")]
     return [message for name in ("POLICY", "DISPLAY_NAME") for message in _check_import(name, getattr(found, name))]
 
 
-def _check_import(name: str, path: str) -> list[CheckMessage]:
+def _check_import(name: str, path: str) -> list[checks.CheckMessage]:
     try:
         import_string(path)
     except ImportError as error:
-        return [Error(f"settings.REALTIME[{name!r}]: {error}", hint="Give the full import path.", id="realtime.E002")]
+        return [
+            checks.Error(f"settings.REALTIME[{name!r}]: {error}", hint="Give the full import path.", id="realtime.E002")
+        ]
     return []
 
 
 @checks.register("realtime", "database")
-def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
+def check_sqlite(**kwargs: Any) -> list[checks.CheckMessage]:
     """W001: SQLite transactions begin without the write lock, so that writers fail at once instead of waiting."""
     connection = connections[log.database()]
     if connection.vendor != "sqlite" or connection.settings_dict["OPTIONS"].get("transaction_mode") == "IMMEDIATE":
         return []
     hint = 'Set OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"} for it.'
     return [
-        Warning("SQLite transactions that read before they write can fail as locked.", hint=hint, id="realtime.W001")
+        checks.Warning(
+            "SQLite transactions that read before they write can fail as locked.", hint=hint, id="realtime.W001"
+        )
     ]
 
 
 @checks.register("realtime", deploy=True)
-def check_layer(**kwargs: Any) -> list[CheckMessage]:
+def check_layer(**kwargs: Any) -> list[checks.CheckMessage]:
     """W002: the channel layer reaches no other process, so that events reach other processes only once a second."""
     alias = conf.current().CHANNEL_LAYER
     try:
