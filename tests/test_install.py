@@ -38,11 +38,15 @@ INSTALLED_APPS = ["daphne", *INSTALLED_APPS, "channels", "people", "realtime"]
 AUTH_USER_MODEL = "people.Person"
 ASGI_APPLICATION = "site_of_mine.asgi.application"
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+DATABASES["default"]["OPTIONS"] = {
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 """
 URLS = """
 from django.urls import include
-urlpatterns += [path("", include("realtime.urls"))]
+urlpatterns += [path("realtime/", include("realtime.urls"))]
 """
 ASGI = """
 from channels.routing import ProtocolTypeRouter
@@ -186,6 +190,7 @@ async def test_a_room_made_in_the_admin_is_joined_and_written_to(
     welcome = await client.join("tea")
     assert welcome.ok, welcome
     assert welcome.response["you"]["name"] == "root"
+    assert re.fullmatch(r"user:[0-9a-f-]{36}", welcome.response["you"]["id"])
     reply = await client.push("tea", "message", text="a cup?", key="k1")
     assert reply.payload == {"status": "ok", "response": {"seq": 1}}
     event = await client.event("message", "tea")
