@@ -1,8 +1,8 @@
 """The database threads of a process: what arrives while a call is under way goes together in the next one.
 
 Nobody waits for a timer: an idle `Batcher` starts at once, a busy one gathers. Each thread keeps its database connection while
-it is healthy. A database that cannot be reached is `Unavailable` for the whole batch; any other failure is looked for item by
-item, so that one bad item does not fail its neighbours.
+it is healthy, unless the connection is a pool's. A database that cannot be reached is `Unavailable` for the whole batch; any
+other failure is looked for item by item, so that one bad item does not fail its neighbours.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class Batcher(Generic[T, R]):
 def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R | Refusal]:
     _tend_connections()
     try:
-        return work(items)
+        results = work(items)
+        _return_pooled()
+        return results
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database did not answer: %s", error)
         connections.close_all()
@@ -111,6 +113,15 @@ def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R
         logger.exception("A database call failed")
         connections.close_all()
         return [Failed()]
+    finally:
+        _return_to_pools()
+
+
+def _return_pooled() -> None:
+    """Give a connection that comes from a pool back, so that these threads do not empty it."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            connection.close()
 
 
 def _tend_connections() -> None:
@@ -120,3 +131,10 @@ def _tend_connections() -> None:
         if connection.errors_occurred or now - getattr(connection, "realtime_used_at", now) > _IDLE_SECONDS:
             connection.close()
         connection.realtime_used_at = now  # type: ignore[attr-defined]
+
+
+def _return_to_pools() -> None:
+    """Give pooled connections back: Django's pool has four, and a thread that kept one would starve the site's own requests."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["OPTIONS"].get("pool"):
+            connection.close()
