@@ -19,18 +19,21 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
 6  local.py        a room in this process: subscriptions, fan-out once a turn, who lags, who is here
+7  leaving.py      hears that the process is asked to stop
 7  hub.py          the rooms of this process: hears the bus, fills gaps from the log
 8  node.py         one process: wires the hub, holds the lease, sweeps
 9  connection.py   one client, no transport: receive(text) in, frames out
-10 consumers.py    the WebSocket transport
-10 views.py        health and metrics
-10 checks.py       what is set up wrongly, said at start-up
-11 routing.py      the WebSocket routes
-12 asgi.py         the whole WebSocket branch: origin, then routes
-12 urls.py         the HTTP routes
-12 admin.py        rooms, memberships, the log to read, who is here
-12 apps.py         finds every installed app's kinds
-12 templatetags/   a room in any template
-12 management/     commands
-12 migrations/     the tables' history
+10 lanes.py        the ways out of a WebSocket: ASGI send, or a server's direct write
+10 servers/        fast lanes into particular ASGI servers
+11 consumers.py    the WebSocket transport
+11 views.py        health and metrics
+11 checks.py       what is set up wrongly, said at start-up
+12 routing.py      the WebSocket routes
+13 asgi.py         the whole WebSocket branch: origin, then routes
+13 urls.py         the HTTP routes
+13 admin.py        rooms, memberships, the log to read, who is here
+13 apps.py         finds every installed app's kinds
+13 templatetags/   a room in any template
+13 management/     commands
+13 migrations/     the tables' history
 """

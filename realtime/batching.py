@@ -100,9 +100,7 @@ class Batcher(Generic[T, R]):
 def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R | Refusal]:
     _tend_connections()
     try:
-        results = work(items)
-        _return_pooled()
-        return results
+        return work(items)
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database did not answer: %s", error)
         connections.close_all()
@@ -115,13 +113,6 @@ def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R
         return [Failed()]
     finally:
         _return_to_pools()
-
-
-def _return_pooled() -> None:
-    """Give a connection that comes from a pool back, so that these threads do not empty it."""
-    for connection in connections.all(initialized_only=True):
-        if connection.settings_dict["OPTIONS"].get("pool"):
-            connection.close()
 
 
 def _tend_connections() -> None:

@@ -30,6 +30,7 @@ logger = logging.getLogger("realtime.bus")
 _QUEUED_RINGS = 10_000
 _RINGS_AT_ONCE = 32
 _SEND_SECONDS = 5.0
+_JOIN_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 
 
@@ -125,7 +126,7 @@ class Bus:
         """Hear of a room from now on. Where the layer does not answer, `renew` will try again."""
         self._rooms.add(room_pk)
         if self._channel:
-            await self._quietly(self._layer.group_add(_group(room_pk), self._channel))
+            await self._quietly(self._layer.group_add(_group(room_pk), self._channel), _JOIN_SECONDS)
 
     async def leave(self, room_pk: int) -> None:
         self._rooms.discard(room_pk)
@@ -164,9 +165,9 @@ class Bus:
             return
         self._hear(ring)
 
-    async def _quietly(self, call: Coroutine[Any, Any, None]) -> bool:
+    async def _quietly(self, call: Coroutine[Any, Any, None], seconds: float = _SEND_SECONDS) -> bool:
         try:
-            async with asyncio.timeout(_SEND_SECONDS):
+            async with asyncio.timeout(seconds):
                 await call
         except Exception as error:
             logger.info("The channel layer does not answer: %s", error)

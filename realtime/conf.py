@@ -61,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     LAG_SECONDS: Annotated[
         float, Meta(gt=0, description="How long a connection may not read before it is closed (4001).")
     ] = 30.0
+    RETURNS_PER_SECOND: Annotated[
+        int, Meta(ge=1, description="How many clients a second a process that stops asks to come back elsewhere.")
+    ] = 500
     LEASE_SECONDS: Annotated[
         float,
         Meta(ge=1, description="How long after its last sign of life a process, and who is on it, counts as present."),

@@ -20,6 +20,7 @@ from realtime.auth import Person
 from realtime.errors import (
     Failed,
     Forbidden,
+    GoingAway,
     Invalid,
     Malformed,
     RateLimited,
@@ -38,6 +39,7 @@ from realtime.rooms import Admission
 
 logger = logging.getLogger("realtime.connection")
 
+GOING_AWAY = 4000
 TOO_SLOW = 4001
 NOT_UNDERSTOOD = 4500
 
@@ -139,8 +141,10 @@ class Connection:
         self._remark(Malformed("binary frames are not taken."))
 
     def closed(self) -> None:
-        """The transport is gone."""
+        """The transport is gone, or will be. Saying so again changes nothing."""
         self.closing = True
+        if self not in self._node.connections:
+            return
         for joined in self._joined.values():
             self._node.hub.leave(joined.subscription)
         self._joined.clear()
@@ -182,6 +186,12 @@ class Connection:
                 self._send(protocol.closed(joined.subscription.join_ref, topic))
         self.closing = True
         self._lane.close(code, reason)
+
+    def go_away(self, window: float) -> None:
+        """Ask the client to come back, here or elsewhere, at some moment of the next `window` seconds."""
+        self._send(protocol.remark(GoingAway(window)))
+        self.close(GOING_AWAY, "going away")
+        self.closed()
 
     def close_if_stuck(self, now: float) -> None:
         """Give up on a client that has not read for too long; it catches up when it comes back."""

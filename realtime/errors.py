@@ -110,6 +110,13 @@ class Overloaded(Refusal):
         super().__init__("overloaded", "The server has too much to do. Try again in a moment.", 1.0)
 
 
+class GoingAway(Refusal):
+    """`window`: seconds within which those who leave should come back, each at a moment of its own."""
+
+    def __init__(self, window: float) -> None:
+        super().__init__("going_away", "The server is going away. Come back in a moment.", window)
+
+
 class Unavailable(Refusal):
     def __init__(self) -> None:
         super().__init__("unavailable", "The database cannot be reached right now. Try again in a moment.", 1.0)

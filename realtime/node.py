@@ -21,6 +21,7 @@ from realtime.batching import Batcher
 from realtime.errors import Refusal
 from realtime.hub import Hub
 from realtime.kinds import Actor
+from realtime.leaving import Notice
 from realtime.log import Appended, Entry
 from realtime.presence import Move
 from realtime.protocol import Frame
@@ -38,6 +39,8 @@ class Served(Protocol):
     """What the node asks of a connection."""
 
     def close(self, code: int, reason: str) -> None: ...
+
+    def go_away(self, window: float) -> None: ...
 
     def close_if_stuck(self, now: float) -> None: ...
 
@@ -65,8 +68,12 @@ class Node:
         )
         self.hub = Hub(self.id, _LogReads(self._read), self._moved)
         self._tasks: list[asyncio.Task[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._leaving: asyncio.Task[None] | None = None
+        self._notice: Notice | None = None
 
     async def start(self) -> None:
+        self._notice = Notice(self._leave_soon)
         self.hub.start()
         await self._renew_lease()
         every = self._settings
@@ -80,6 +87,8 @@ class Node:
 
     async def stop(self) -> None:
         """Finish what was begun, take everybody here out of the rosters, and let go of every thread and connection."""
+        if self._notice is not None:
+            self._notice.withdraw()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,6 +101,22 @@ class Node:
         except Refusal:
             logger.info("The lease of this process is left to run out.")
         await self._reader.close()
+
+    def leave(self) -> None:
+        """The process is asked to stop: ask every client to come back elsewhere, spread over a while, and stop."""
+        if self._leaving is None:
+            window = max(1.0, len(self.connections) / self._settings.RETURNS_PER_SECOND)
+            for connection in list(self.connections):
+                connection.go_away(window)
+            self._leaving = self._loop.create_task(self.stop())
+
+    def _leave_soon(self) -> None:
+        self._loop.call_soon_threadsafe(self.leave)
+
+    async def left(self) -> None:
+        """Return when the node has left, at once where it is not leaving. A server waits for this before it exits."""
+        if self._leaving is not None:
+            await asyncio.shield(self._leaving)
 
     # What a connection needs
 

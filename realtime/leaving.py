@@ -1,0 +1,44 @@
+"""Hearing that the process is asked to stop, on any server: SIGTERM and SIGINT, before the server acts on them.
+
+The server's own handler is called afterwards, always. Outside the main thread no handler can be set, and none is.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Notice:
+    """Calls `tell` when the process is asked to stop, until it is withdrawn. `tell` is called in the middle of anything."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+        self._previous: dict[int, Any] = {}
+        self._handler: Handler = self._handle
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._previous[number] = signal.signal(number, self._handler)
+
+    def withdraw(self) -> None:
+        """Put the handlers back, unless somebody has set others since."""
+        for number, previous in self._previous.items():
+            if signal.getsignal(number) == self._handler and threading.current_thread() is threading.main_thread():
+                signal.signal(number, previous)
+        self._previous = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        previous = self._previous.get(number, signal.SIG_DFL)
+        self._tell()
+        if callable(previous):
+            previous(number, frame)
+        elif previous == signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)

@@ -1,0 +1,1 @@
+"""Fast lanes into particular ASGI servers. Nothing depends on them: without one, frames go through ASGI `send`."""
