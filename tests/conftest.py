@@ -20,6 +20,7 @@ from tests.support.services import Postgres, Redis
 from tests.support.sites import BACKENDS, EMBEDDED, Backend, Site
 from tests.support.wsclient import Client
 
+DATABASE_FIXTURES = frozenset({"db", "transactional_db"})
 BROWSER_FIXTURES = frozenset({"page", "context", "browser", "new_context"})
 
 
@@ -36,9 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     no asynchronous test could run.
     """
     for item in items:
-        if item.get_closest_marker("django_db"):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
             item.add_marker("database")
-        if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if fixtures & BROWSER_FIXTURES:
             item.add_marker("browser")
     yield
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
@@ -168,6 +170,12 @@ async def connect() -> Any:
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Drive the machine's own Chromium, also as root."""
     return browser_type_launch_args | {"executable_path": programs.need(programs.CHROMIUM), "args": ["--no-sandbox"]}
+
+
+@pytest.fixture(scope="session")
+def base_url(embedded_server: Server) -> str:
+    """Pages open on the embedded site: `page.goto("/rooms/lobby/")`. Another server's need the whole URL."""
+    return embedded_server.url
 
 
 @pytest.fixture(scope="session")

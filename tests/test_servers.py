@@ -8,8 +8,6 @@ import pytest
 from tests.support.servers import PROGRAMS, Program, Server
 from tests.support.sites import Site
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_what_one_writes_the_other_reads(site: Site, server: Server, connect: Callable[..., Any]) -> None:
     alice = await connect(server.url, cookie=site.cookie(server, "alice"))

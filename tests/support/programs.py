@@ -66,4 +66,4 @@ def left_out(skip_reasons: Iterable[str]) -> list[str]:
     """Say in a line per missing program how many tests were skipped for it and how to get it."""
     reasons = list(skip_reasons)
     counts = Counter(program for program in ALL for reason in reasons if program.absence in reason)
-    return [f"{count} tests were left out, as {program.absence}" for program, count in counts.items()]
+    return [f"{program.absence} (tests left out: {count})" for program, count in counts.items()]

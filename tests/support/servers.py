@@ -13,6 +13,9 @@ Program = Literal["daphne", "uvicorn"]
 PROGRAMS: tuple[Program, ...] = ("daphne", "uvicorn")
 HEALTH = "/realtime/health"
 
+made: list["Server"] = []
+"""Every server of this run, for whoever reads their logs."""
+
 
 class Server(Daemon):
     """One server process. `url` is where it is, and stays so over restarts."""
@@ -41,6 +44,7 @@ class Server(Daemon):
             env=env,
             cwd=cwd,
         )
+        made.append(self)
 
     def _is_healthy(self) -> bool:
         try:

@@ -43,6 +43,7 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.frames: list[Frame] = []
+        self.largest = 0  # bytes of the largest frame that came
         self._joins: dict[str, str] = {}
         self._refs = map(str, itertools.count(1))
         self._came = asyncio.Condition()
@@ -59,11 +60,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
     ) -> Self:
-        """Open a connection as a page of the site itself would; `websockets.InvalidStatus` when it is refused."""
+        """Open a connection as a page of the site itself would; `websockets.InvalidStatus` when it is refused.
+
+        With an empty `origin` it connects as a program does, which is no page of any site.
+        """
         extra = dict(headers or {}) | ({"Cookie": cookie} if cookie else {})
         socket = await connect(
             base_url.replace("http", "ws", 1) + path,
-            origin=Origin(base_url if origin is None else origin),
+            origin=Origin(base_url if origin is None else origin) if origin != "" else None,
             additional_headers=extra,
             subprotocols=[Subprotocol(name) for name in subprotocols] or None,
             open_timeout=SECONDS,
@@ -135,6 +139,16 @@ class Client:
 
         return await self.take(is_it, within, name)
 
+    async def events(self, name: str, slug: str, count: int, within: float = SECONDS) -> list[dict[str, Any]]:
+        """Return the payloads of the next `count` frames of this name, in the order in which they came."""
+        async with asyncio.timeout(within):
+            return [(await self.event(name, slug, within)).payload for _ in range(count)]
+
+    async def settle(self) -> list[Frame]:
+        """Return what came, untaken, before the answer to a heartbeat: whatever was sent to this client until now."""
+        await self.heartbeat()
+        return list(self.frames)
+
     async def take(self, match: Callable[[Frame], bool], within: float = SECONDS, what: str = "the frame") -> Frame:
         """Remove and return the first frame that matches, waiting for it if need be."""
         try:
@@ -162,7 +176,9 @@ class Client:
     async def _read(self) -> None:
         try:
             while True:
-                frame = Frame(*json.loads(await self.socket.recv()))
+                encoded = await self.socket.recv(decode=False)
+                self.largest = max(self.largest, len(encoded))
+                frame = Frame(*json.loads(encoded))
                 async with self._came:
                     self.frames.append(frame)
                     self._came.notify_all()
