@@ -485,6 +485,18 @@ test("presence follows the room", async () => {
   assert.equal(changes, 2);
 });
 
+test("after a rejoin a diff waits for the new state", async () => {
+  const { world, room } = await joined();
+  const here = (ref, name) => ({ metas: [{ phx_ref: ref, name }] });
+  world.peer.say([null, null, "room:lobby", "presence_state", { "user:7": here("1", "alice") }]);
+  await reconnect(world);
+  world.peer.welcome({ seq: 10 });
+  world.peer.say([null, null, "room:lobby", "presence_diff", { joins: { "user:9": here("5", "bob") }, leaves: {} }]);
+  assert.deepEqual(room.presence.people.map(({ name }) => name), ["alice"]);
+  world.peer.say([null, null, "room:lobby", "presence_state", { "user:8": here("4", "carol") }]);
+  assert.deepEqual(room.presence.people.map(({ name }) => name), ["bob", "carol"]);
+});
+
 test("a signal goes out while joined, and otherwise nowhere, without a word", async () => {
   const { world, room } = await joined();
   assert.equal(room.signal("typing"), undefined);

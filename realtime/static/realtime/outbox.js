@@ -39,6 +39,7 @@ export class Outbox {
   #limit;
   #timeoutMs;
   #maxWindow;
+  /** How many may be on the wire: halved by a refusal for now, one more for each windowful acknowledged. */
   #window;
   /** @type {Map<string, Entry>} by key, in order */
   #entries = new Map();
@@ -129,7 +130,7 @@ export class Outbox {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#forget(entry);
-    this.#window = Math.min(this.#maxWindow, this.#window + 1);
+    this.#window = Math.min(this.#maxWindow, this.#window + 1 / this.#window);
     entry.deferred?.resolve(response);
     this.#pump();
   }
@@ -155,7 +156,7 @@ export class Outbox {
   #pump() {
     if (!this.#push || this.#hold || this.#entries.size === this.#flying.size) return;
     for (const entry of this.#entries.values()) {
-      if (this.#flying.size >= this.#window) break;
+      if (!this.#push || this.#flying.size >= Math.floor(this.#window)) break;
       if (!this.#flying.has(entry)) this.#fly(this.#push, entry);
     }
     this.#watch();
@@ -195,7 +196,7 @@ export class Outbox {
   #holdFor(ms) {
     const until = this.#clock.now() + ms;
     if (this.#hold && this.#hold.until >= until) return;
-    if (!this.#hold) this.#window = Math.max(1, this.#window >> 1);
+    if (!this.#hold) this.#window = Math.max(1, this.#window / 2);
     this.#hold?.cancel();
     const cancel = this.#clock.after(ms, () => {
       this.#hold = null;

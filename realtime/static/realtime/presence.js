@@ -54,7 +54,7 @@ export class Presence extends EventTarget {
 
   /** A new subscription: what is shown stays until its own state arrives; diffs of the time between wait for it. */
   expectState() {
-    this.#early = [];
+    this.#early ??= [];
   }
 
   /** Nobody can be seen from here any more. */
@@ -77,6 +77,7 @@ export class Presence extends EventTarget {
 
   /** @param {Payload} diff */
   #diff(diff) {
+    if (!this.listed) return;
     if (this.#early !== null) {
       if (this.#early.length < MAX_EARLY_DIFFS) this.#early.push(diff);
       return;
