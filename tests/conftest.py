@@ -7,6 +7,7 @@ The contract tests take `server`: they run over every backend under every server
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from asgiref.sync import SyncToAsync
 from django.db import connections
 
 from tests.support import programs
-from tests.support.servers import PROGRAMS, Server
+from tests.support.servers import PROGRAMS, Program, Server
 from tests.support.services import Postgres, Redis
 from tests.support.sites import BACKENDS, EMBEDDED, Backend, Site
 from tests.support.wsclient import Client
@@ -106,34 +107,43 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 # Sites and servers
 
 
+@pytest.fixture(scope="session")
+def sites(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], Postgres]
+) -> Iterator[Callable[[Backend], Site]]:
+    """A callable that gives the site over a backend, made when it is first asked for and kept: no order of tests is slow."""
+    with ExitStack() as stack:
+        yield cache(lambda backend: stack.enter_context(Site(backend, tmp_path_factory.mktemp("site"), postgres)))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Callable[[Site, Program], Server]:
+    """A callable that gives a site's server under a program, likewise."""
+    return cache(Site.serve)
+
+
 @pytest.fixture(scope="session", params=BACKENDS, ids=str)
-def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], Postgres]
-) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, sites: Callable[[Backend], Site]) -> Site:
     """A site over each backend in turn, shared by the tests: make a room of your own with `site.room()`."""
-    with Site(request.param, tmp_path_factory.mktemp("site"), postgres) as site:
-        yield site
+    return sites(request.param)
 
 
 @pytest.fixture(scope="session", params=PROGRAMS)
-def server(request: pytest.FixtureRequest, site: Site) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, site: Site, servers: Callable[[Site, Program], Server]) -> Server:
     """The site's server, under each program in turn; shared, so leave it running."""
-    server = site.serve(request.param)
-    yield server
-    server.stop()
+    return servers(site, request.param)
 
 
 @pytest.fixture(scope="session")
-def embedded_site(tmp_path_factory: pytest.TempPathFactory, postgres: Callable[[], Postgres]) -> Iterator[Site]:
+def embedded_site(sites: Callable[[Backend], Site]) -> Site:
     """A shared site as a newcomer has it: SQLite and nothing else."""
-    with Site(EMBEDDED, tmp_path_factory.mktemp("embedded"), postgres) as site:
-        yield site
+    return sites(EMBEDDED)
 
 
 @pytest.fixture(scope="session")
-def embedded_server(embedded_site: Site) -> Server:
+def embedded_server(embedded_site: Site, servers: Callable[[Site, Program], Server]) -> Server:
     """The embedded site's daphne; shared, so leave it running."""
-    return embedded_site.serve("daphne")
+    return servers(embedded_site, "daphne")
 
 
 @pytest.fixture
