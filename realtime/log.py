@@ -26,6 +26,7 @@ from realtime.protocol import Frame
 
 logger = logging.getLogger("realtime.kinds")
 
+_DEEPEST = 64
 _TRIM_EVERY = 64
 _TRIM_AT_MOST = 1000
 
@@ -152,7 +153,7 @@ class _Desk:
         """Take the next seq for a fact. Nothing of the room is changed until all that can fail has succeeded."""
         kinds.base.check_name(fact.name, type(room.kind))
         data = _storable(fact.data)
-        state = _encoded(room.kind.reduce(room.state, Fact(fact.name, msgspec.json.decode(data))))
+        state = _folded(room.kind.reduce(room.state, Fact(fact.name, msgspec.json.decode(data))))
         seq = room.row.head + 1
         frame = protocol.event(room.topic, seq, fact.name, self._now, entry.actor, entry.key, msgspec.Raw(data))
         room.row.head = seq
@@ -246,16 +247,47 @@ def _storable(data: Any) -> bytes:
     """Return an event's data as JSON that every database takes, or raise `Invalid`."""
     try:
         encoded = _encoded(data)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise Invalid(f"The data cannot be written as JSON: {error}.") from None
-    if not encoded.startswith(b"{"):
-        raise Invalid(f"The data of an event is a JSON object, got {type(data).__name__}.")
     most = conf.current().MAX_EVENT_BYTES
     if len(encoded) > most:
         raise Invalid(f"The data of an event may have {most} bytes, this has {len(encoded)}.")
-    if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
-        raise Invalid("Text may not contain the character NUL.")
+    flaw = _flaw(encoded)
+    if flaw:
+        raise Invalid(f"The data of an event cannot be kept: {flaw}.")
     return encoded
+
+
+def _folded(state: Any) -> bytes:
+    """Return a room's state as JSON that every database takes, or raise `TypeError`: its kind is at fault."""
+    encoded = _encoded(state)
+    flaw = _flaw(encoded)
+    if flaw:
+        raise TypeError(f"reduce: {flaw}; got {state!r:.200}.")
+    return encoded
+
+
+def _flaw(encoded: bytes) -> str:
+    """Say why JSON cannot be stored in every database, or in none as an object; empty where it can."""
+    if not encoded.startswith(b"{"):
+        return "expected a JSON object"
+    if encoded.count(b"{") + encoded.count(b"[") > _DEEPEST and _too_deep(encoded):
+        return f"expected at most {_DEEPEST} levels of nesting"
+    if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
+        return "text may not contain the character NUL"
+    return ""
+
+
+def _too_deep(encoded: bytes) -> bool:
+    """Say so before a database or a parser does, each of which has a limit of its own."""
+    try:
+        level = [msgspec.json.decode(encoded)]
+    except RecursionError:
+        return True
+    for _ in range(_DEEPEST):
+        insides = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [inner for inside in insides for inner in inside if isinstance(inner, dict | list)]
+    return bool(level)
 
 
 def _has_nul(value: Any) -> bool:
