@@ -183,12 +183,6 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 @pytest.fixture(scope="session")
-def base_url(embedded_server: Server) -> str:
-    """Pages open on the embedded site: `page.goto("/rooms/lobby/")`. Another server's need the whole URL."""
-    return embedded_server.url
-
-
-@pytest.fixture(scope="session")
 def node() -> str:
     """The path of Node.js."""
     return programs.need(programs.NODE)
