@@ -5,7 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.views import LoginView, redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 
 from realtime import kinds, presence, rooms
 from realtime.kinds import Refusal
@@ -47,6 +48,11 @@ def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     status = STATUS.get(refusal.code, 403)
     return render(request, "refused.html", {"refusal": refusal, "status": status}, status=status)
+
+
+def icon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for the icon of pages that name none, as the admin's."""
+    return redirect(static("site/icon.svg"))
 
 
 class Login(LoginView):

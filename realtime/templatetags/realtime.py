@@ -38,10 +38,8 @@ def realtime_assets() -> dict[str, Any]:
 
 
 @register.simple_tag(takes_context=True)
-def realtime_room(
-    context: template.Context, snapshot: Any, mount: str = "/realtime", heading: bool = True
-) -> SafeString:
-    """One room. `mount` is where `realtime.urls` is included; `heading=False` leaves the title to the page."""
+def realtime_room(context: template.Context, snapshot: Any, mount: str = "/realtime", heading: int = 2) -> SafeString:
+    """One room. `mount` is where `realtime.urls` is included; `heading` the level of its title, 0 for none."""
     kind = snapshot.room.kind
     chosen = select_template([f"realtime/kinds/{kind}.html", "realtime/kinds/base.html"])
     request = context.get("request")
@@ -65,7 +63,7 @@ def bootstrap(snapshot: Any) -> dict[str, Any]:
         "first": events[0]["seq"] if events else snapshot.seq + 1,
         "complete": snapshot.complete,
         "state": snapshot.state,
-        "you": snapshot.you,
+        "you": {"id": snapshot.you.id, "name": snapshot.you.name},
         "can": list(snapshot.can),
     }
 
@@ -93,10 +91,10 @@ class Line:
 def realtime_lines(snapshot: Any) -> Iterator[Line]:
     """The snapshot's events that have a text, as lines with day breaks and grouping."""
     said = (event for event in snapshot.events if "text" in event["data"])
-    return arrange(said, snapshot.you["id"] if snapshot.you else None)
+    return arrange(said, snapshot.you.id)
 
 
-def arrange(events: Iterable[dict[str, Any]], you: str | None) -> Iterator[Line]:
+def arrange(events: Iterable[dict[str, Any]], you: str) -> Iterator[Line]:
     """Each event as a line that knows what stands above it."""
     above: Line | None = None
     for event in events:
@@ -137,12 +135,12 @@ def realtime_json(value: Any) -> str:
 
 
 @register.filter
-def realtime_hue(person: dict[str, str] | None) -> int:
+def realtime_hue(person_id: str) -> int:
     """One of a few colours, the same for a person on every page and in the script."""
-    return sum(person["id"].encode()) % HUES if person else 0
+    return sum(str(person_id).encode()) % HUES
 
 
 @register.filter
-def realtime_initial(person: dict[str, str] | None) -> str:
+def realtime_initial(name: str) -> str:
     """The letter that stands for a person."""
-    return person["name"][:1].upper() if person and person["name"] else "?"
+    return str(name)[:1].upper() or "?"

@@ -20,7 +20,7 @@ export class LineMaker {
     this.#template = template;
     this.#words = words;
     this.#you = you;
-    this.#time = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit" });
+    this.#time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
     this.#day = new Intl.DateTimeFormat(lang, { dateStyle: "full" });
   }
 
@@ -54,7 +54,7 @@ export class LineMaker {
     const at = node.querySelector("[data-rt-at]");
     const date = new Date(event.at);
     at.textContent = this.#time.format(date);
-    at.title = date.toLocaleString(document.documentElement.lang || undefined);
+    at.title = date.toLocaleString();
     node.classList.toggle("rt-mine", Boolean(event.by) && event.by.id === this.#you());
     fill(node.querySelector("[data-rt-text]"), event.data.text);
     return node;

@@ -5,6 +5,7 @@
 export class Scroll {
   #box;
   #isStuck = true;
+  #lastTop = 0;
 
   /**
    * @param {HTMLElement} box the element that scrolls
@@ -13,7 +14,7 @@ export class Scroll {
   constructor(box, onMove) {
     this.#box = box;
     box.addEventListener("scroll", () => {
-      this.#isStuck = this.#below <= 4;
+      this.#moved();
       onMove();
     }, { passive: true });
     const observer = new ResizeObserver(() => this.#isStuck && this.toBottom());
@@ -42,6 +43,7 @@ export class Scroll {
   toBottom() {
     this.#isStuck = true;
     this.#box.scrollTop = this.#box.scrollHeight;
+    this.#lastTop = this.#box.scrollTop;
   }
 
   /**
@@ -59,6 +61,13 @@ export class Scroll {
     const before = anchor?.getBoundingClientRect().top;
     change();
     if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
+  }
+
+  /** Only going up means that the reader has left the bottom; lines that grow below do not. */
+  #moved() {
+    if (this.#below <= 4) this.#isStuck = true;
+    else if (this.#box.scrollTop < this.#lastTop) this.#isStuck = false;
+    this.#lastTop = this.#box.scrollTop;
   }
 
   get #below() {

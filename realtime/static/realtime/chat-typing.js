@@ -23,7 +23,7 @@ export class Typing {
 
   /** The person at this page is writing. */
   say() {
-    if (this.#now() - this.#saidAt < SAY_EVERY_MS) return;
+    if (this.#room.status !== "joined" || this.#now() - this.#saidAt < SAY_EVERY_MS) return;
     this.#saidAt = this.#now();
     this.#room.signal("typing", {});
   }

@@ -64,8 +64,8 @@ export function mount(element, page) {
 
   allow(snapshot.can.includes("act"));
   restore();
-  scroll.toBottom();
   show(part, words, history, scroll, lines);
+  scroll.toBottom();
 }
 
 /** The buttons around the lines. */

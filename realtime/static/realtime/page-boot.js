@@ -2,6 +2,8 @@
  * Brings every room on the page to life: finds the elements that `{% realtime_room %}` wrote, opens one socket for
  * each mount, and hands each element to the module of its kind.
  *
+ * The element's `data-realtime-status` says how the room stands: joining, joined, waiting, ended.
+ *
  * The module of a kind exports `mount(element, page)`, where page is a {@link RoomPage}. This file and the modules it
  * imports look after what all kinds share: the connection in words, and who is here.
  */
@@ -49,6 +51,7 @@ async function bootRoom(element) {
   const room = socket.room(slug, { since: snapshot.seq, you: snapshot.you ?? undefined });
   const page = { room, socket, snapshot, words: new Words(element) };
 
+  room.addEventListener("status", () => (element.dataset.realtimeStatus = room.status));
   new Status(element, page);
   new People(element, page);
   const kind = await import(address);
