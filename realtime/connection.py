@@ -80,6 +80,7 @@ class Connection:
         "_answered",
         "_bucket",
         "_joined",
+        "_joins",
         "_lane",
         "_malformed",
         "_node",
@@ -99,7 +100,10 @@ class Connection:
         self._lane = lane
         self._joined: dict[str, _Joined] = {}
         self._replies: deque[Frame] = deque()
-        self._bucket = Bucket(self._settings.COMMANDS_PER_SECOND, self._settings.COMMANDS_BURST, time.monotonic())
+        now, rate, burst = time.monotonic(), self._settings.COMMANDS_PER_SECOND, self._settings.COMMANDS_BURST
+        self._bucket = Bucket(rate, burst, now)
+        # Apart from the commands, and wide enough for a client that comes back to all of its rooms at once.
+        self._joins = Bucket(rate, burst + self._settings.MAX_ROOMS, now)
         self._malformed = 0
         self._unanswered = 0
         self._answered: asyncio.Event | None = None
@@ -235,7 +239,7 @@ class Connection:
         slug = protocol.slug(push.topic)
         if slug is None:
             raise UnmatchedTopic(push.topic)
-        self._spend(self._bucket)
+        self._spend(self._joins)
         earlier = self._joined.get(push.topic)
         if earlier is not None:
             self._leave(earlier.subscription)

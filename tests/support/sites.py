@@ -102,6 +102,16 @@ class Site:
         self.console.run("Room.objects.create(**fields)", fields=fields)
         return slug
 
+    def rooms(self, count: int) -> list[str]:
+        """Make this many chats, open to anyone, and return their slugs."""
+        slugs = [f"room-{next(_numbers)}" for _ in range(count)]
+        self.console.run(
+            "Room.objects.bulk_create(Room(slug=slug, title=slug, kind='chat', **access) for slug in slugs)",
+            slugs=slugs,
+            access={"join_access": "anyone", "act_access": "anyone"},
+        )
+        return slugs
+
     def cookie(self, server: Server, name: str) -> str:
         """Log a person in by the login page and return the Cookie header."""
         return Visitor(server.url).login(name).cookie
