@@ -6,6 +6,7 @@ passwords are known to everybody.
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -14,7 +15,7 @@ from django.db import transaction
 from realtime import rooms
 from realtime.models import Room
 
-PEOPLE = {"alice": {}, "bob": {}, "admin": {"is_staff": True, "is_superuser": True}}
+PEOPLE: dict[str, dict[str, Any]] = {"alice": {}, "bob": {}, "admin": {"is_staff": True, "is_superuser": True}}
 
 ROOMS = {
     "lobby": {"title": "Lobby", "kind": "chat", "join_access": "anyone", "act_access": "login"},
@@ -22,7 +23,7 @@ ROOMS = {
     "lunch": {"title": "Lunch", "kind": "poll", "join_access": "anyone", "act_access": "anyone"},
 }
 
-FIRST_WORDS = {
+FIRST_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
     "lobby": ("announcement", {"text": "Welcome to the lobby. What you write here is kept."}),
     "lunch": (
         "asked",
@@ -40,7 +41,7 @@ def prepare() -> None:
         add_room(slug, columns)
 
 
-def add_person(name: str, rights: dict[str, bool]) -> None:
+def add_person(name: str, rights: dict[str, Any]) -> None:
     """A login whose password is its name, unless the name is taken."""
     users = get_user_model()._default_manager
     if not users.filter(username=name).exists():

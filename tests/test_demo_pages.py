@@ -1,5 +1,6 @@
 """The demo site's pages, as a browser without scripts gets them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,38 @@ def test_redis_is_used_where_it_is_named() -> None:
     layer = demo_settings.channel_layer("redis://h:6379/1")
     assert layer["BACKEND"] == "channels_redis.pubsub.RedisPubSubChannelLayer"
     assert layer["CONFIG"]["hosts"] == ["redis://h:6379/1"]
+
+
+# Static files with names that change with their content
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "project.storage.HashedStaticFiles",
+        "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
+    ],
+)
+def test_every_import_leads_to_a_file_that_is_there(storage: str, settings: Any, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+    call_command("collectstatic", interactive=False, verbosity=0)
+    modules = list((tmp_path / "realtime").rglob("*.js"))
+    assert len(modules) > 40
+    for module in modules:
+        for imported in re.findall(r'^import .*? from "(\./.*?)";', module.read_text(), re.MULTILINE | re.DOTALL):
+            assert (module.parent / imported).is_file(), f"{module.name}: {imported}"
+
+
+def test_modules_of_a_deployment_import_modules_of_that_deployment(settings: Any, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "project.storage.HashedStaticFiles"}}
+    call_command("collectstatic", interactive=False, verbosity=0)
+    (module,) = (tmp_path / "realtime").glob("chat.????????????.js")
+    imports = re.findall(r'from "\./(.*?)";', module.read_text())
+    assert imports
+    assert all(re.fullmatch(r"[a-z-]+\.[0-9a-f]{12}\.js", name) for name in imports)
 
 
 # The site's own kind

@@ -52,7 +52,8 @@ def realtime_room(context: template.Context, snapshot: Any, mount: str = "/realt
         "login_url": login_url(request),
         "bootstrap": bootstrap(snapshot),
     }
-    return chosen.render(page, request)
+    html: SafeString = chosen.render(page, request)
+    return html
 
 
 def bootstrap(snapshot: Any) -> dict[str, Any]:

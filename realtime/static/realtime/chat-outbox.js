@@ -14,7 +14,7 @@ export class Outbox {
 
   /**
    * @param {Element} list
-   * @param {import("./page-boot.js").RoomPage} page
+   * @param {object} page  the RoomPage of page-boot.js
    * @param {import("./chat-line.js").LineMaker} maker
    * @param {() => {id: string, name: string}} you
    */

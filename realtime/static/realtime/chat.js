@@ -10,7 +10,7 @@ import { Typing } from "./chat-typing.js";
 
 /**
  * @param {Element} element
- * @param {import("./page-boot.js").RoomPage} page
+ * @param {object} page  the RoomPage of page-boot.js
  */
 export function mount(element, page) {
   const part = (name) => element.querySelector(`[data-rt-${name}]`);

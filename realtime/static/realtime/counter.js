@@ -9,7 +9,7 @@ import { Tally } from "./counter-tally.js";
 
 /**
  * @param {Element} element
- * @param {import("./page-boot.js").RoomPage} page
+ * @param {object} page  the RoomPage of page-boot.js
  */
 export function mount(element, page) {
   new Counter(element, page);

@@ -4,7 +4,7 @@ const MOST_LINES = 200;
 
 /**
  * @param {Element} element
- * @param {import("./page-boot.js").RoomPage} page
+ * @param {object} page  the RoomPage of page-boot.js
  */
 export function mount(element, { room }) {
   const list = element.querySelector("[data-rt-events]");

@@ -6,7 +6,7 @@ export class People {
 
   /**
    * @param {Element} element the room's element
-   * @param {import("./page-boot.js").RoomPage} page
+   * @param {object} page  the RoomPage of page-boot.js
    */
   constructor(element, page) {
     this.#page = page;

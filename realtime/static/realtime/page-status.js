@@ -13,7 +13,7 @@ export class Status {
 
   /**
    * @param {Element} element the room's element
-   * @param {import("./page-boot.js").RoomPage} page
+   * @param {object} page  the RoomPage of page-boot.js
    * @param {object} [options]
    */
   constructor(element, page, { patienceMs = 1500, setTimeout = globalThis.setTimeout.bind(globalThis),
