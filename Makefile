@@ -16,10 +16,13 @@ help:
 demo: .venv/demo.stamp
 	$(BIN)/python manage.py demo $(ARGS)
 
-# First what touches the database, on PostgreSQL and Redis; then everything, on SQLite. The second says what was left out.
+# First what touches the database, on PostgreSQL and Redis; then everything, on SQLite. Both run even if the first fails; the
+# second says what was left out.
 test: .venv/tests.stamp
-	$(BIN)/python -m tests.support.alongside $(BIN)/python -m pytest -m database --reuse-db
-	$(BIN)/python -m pytest
+	@failed=0; \
+	$(BIN)/python -m tests.support.alongside $(BIN)/python -m pytest -m database --reuse-db || failed=1; \
+	$(BIN)/python -m pytest || failed=1; \
+	exit $$failed
 
 lint: .venv/tests.stamp
 	$(BIN)/ruff check .
