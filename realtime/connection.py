@@ -281,8 +281,7 @@ class Connection:
             "room": {"title": admission.title, "kind": admission.kind},
         }
         self._send(protocol.reply(push, welcome))
-        subscription.position = reached
-        self._node.hub.catch_up(subscription)
+        self._node.hub.begin(subscription, reached)
 
     async def _missed(self, subscription: Subscription, since: int, head: int) -> list[Frame]:
         """Return the first page of the kept events after `since`, up to `head`."""

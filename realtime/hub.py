@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
 from realtime.bus import Bus, Cleared, Ended, Happened, Moved, Ring, Signalled
-from realtime.errors import Refusal, UnknownRoom
+from realtime.errors import Refusal, Unavailable, UnknownRoom
 from realtime.kinds import Actor
 from realtime.local import Client, LocalRoom, Subscription
 from realtime.protocol import Batch, Frame
@@ -61,24 +61,34 @@ class Hub:
     # Entering and leaving
 
     async def enter(self, client: Client, join_ref: str | None, room_pk: int, topic: str, head: int) -> Subscription:
-        """Subscribe a client whose view of the room begins at `head`. It hears nothing until `catch_up`.
+        """Subscribe a client whose view of the room begins at `head`, or raise `Unavailable`. It hears nothing until `begin`.
 
-        From here on nothing that is committed can pass it by.
+        From here on nothing that is committed can pass it by. The room has reached `head` when this returns: a client that
+        were ahead of the room would hear what it knows once more.
         """
         room = self.rooms.get(room_pk)
         if room is None:
             room = self.rooms[room_pk] = LocalRoom(room_pk, topic, head)
             room.opened = self._spawn(self._open(room))
         subscription = Subscription(client, join_ref, room)
-        subscription.position = head
         room.lagging[subscription] = None
         room.roster.enter((self._node, client.id), client.actor)
         self._moved(room_pk, client.id, client.actor)
         metrics.subscriptions.add(1)
-        if room.opened is not None:
-            await asyncio.shield(room.opened)
-        self._expect(room, head)
+        try:
+            if room.opened is not None:
+                await asyncio.shield(room.opened)
+            await self._reach(room, head)
+        except BaseException:
+            self.leave(subscription)
+            raise
         return subscription
+
+    def begin(self, subscription: Subscription, position: int) -> None:
+        """Let a subscription hear what comes after `position`."""
+        subscription.position = position
+        subscription.catching_up = False
+        self.catch_up(subscription)
 
     def leave(self, subscription: Subscription) -> None:
         if subscription.over:
@@ -215,9 +225,16 @@ class Hub:
     def _expect(self, room: LocalRoom, head: int) -> None:
         """Take note that the room has events up to `head`, and fill in what is missing."""
         room.feed.expect(head)
-        if room.feed.behind and not room.filling:
-            room.filling = True
-            self._spawn(self._fill(room))
+        if room.feed.behind and room.filling is None:
+            room.filling = self._spawn(self._fill(room))
+
+    async def _reach(self, room: LocalRoom, head: int) -> None:
+        """Return once everything up to `head` has been handed on."""
+        self._expect(room, head)
+        if room.feed.position < head and room.filling is not None:
+            await asyncio.shield(room.filling)
+        if room.feed.position < head:
+            raise Unavailable
 
     async def _fill(self, room: LocalRoom) -> None:
         """Read what the room lacks, once for everyone in it."""
@@ -227,7 +244,7 @@ class Hub:
         except Refusal:
             logger.info("Filling room %s waits for the database", room.pk)
         finally:
-            room.filling = False
+            room.filling = None
 
     def _fill_with(self, room: LocalRoom, frames: list[Frame]) -> None:
         """Go on with what was read, unless the bus has brought everything meanwhile."""
@@ -260,8 +277,8 @@ class Hub:
         lost = [self._check(room, position, heads.get(room.pk)) for room, position in watched]
         for room, _ in watched:
             self.resumed(list(room.lagging))
-        if any(lost):
-            await self._bus.renew()
+        if any(lost) or self._bus.stale:
+            self._bus.renew_soon()
 
     def _check(self, room: LocalRoom, position: int, head: int | None) -> bool:
         """Return True where the bus failed to bring something."""
@@ -292,5 +309,11 @@ class Hub:
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Refusal):
+            logger.error("A task of the hub failed", exc_info=error)

@@ -49,7 +49,10 @@ class Client(Protocol):
 
 
 class Subscription:
-    """One client in one room. While it lags, `position` is the newest seq written to it."""
+    """One client in one room. While it lags, `position` is the newest seq written to it.
+
+    `catching_up`: somebody is at it, at first the join itself, and nobody else may let it live.
+    """
 
     __slots__ = ("catching_up", "client", "join_ref", "position", "room")
 
@@ -58,7 +61,7 @@ class Subscription:
         self.join_ref = join_ref
         self.room = room
         self.position = 0
-        self.catching_up = False
+        self.catching_up = True
 
     @property
     def over(self) -> bool:
@@ -82,7 +85,7 @@ class LocalRoom:
         self.sent = head
         self.live: dict[Subscription, None] = {}
         self.lagging: dict[Subscription, None] = {}
-        self.filling = False
+        self.filling: asyncio.Task[None] | None = None
         self.opened: asyncio.Task[None] | None = None
         self.reads: dict[int, asyncio.Task[list[Frame]]] = {}
         self._loop = asyncio.get_running_loop()

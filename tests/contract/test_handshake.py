@@ -16,7 +16,9 @@ async def refusal(connect: Connect, server: Server, **options: Any) -> int:
     return refused.value.response.status_code
 
 
-@pytest.mark.parametrize("query", ["", "?vsn=1.0.0", "?vsn=3.0.0", "?vsn=2", "?vsn=2.0", "?vsn=two", "?vsn=", "?vsn[]=2.0.0"])
+@pytest.mark.parametrize(
+    "query", ["", "?vsn=1.0.0", "?vsn=3.0.0", "?vsn=2", "?vsn=2.0", "?vsn=two", "?vsn=", "?vsn[]=2.0.0"]
+)
 async def test_another_version_of_the_protocol_is_refused(server: Server, connect: Connect, query: str) -> None:
     assert await refusal(connect, server, path=f"/realtime/websocket{query}") == 403
 
@@ -27,7 +29,9 @@ async def test_version_2_is_served(server: Server, connect: Connect, query: str)
     assert (await client.heartbeat()).ok
 
 
-@pytest.mark.parametrize("path", ["/", "/realtime", "/realtime/", "/realtime/socket?vsn=2.0.0", "/realtime/websocket/x", "/%00"])
+@pytest.mark.parametrize(
+    "path", ["/", "/realtime", "/realtime/", "/realtime/socket?vsn=2.0.0", "/realtime/websocket/x", "/%00"]
+)
 async def test_a_path_that_does_not_exist_is_refused(server: Server, connect: Connect, path: str) -> None:
     assert await refusal(connect, server, path=path) == 403
 
@@ -44,7 +48,8 @@ async def test_no_subprotocol_is_chosen_that_was_not_offered(server: Server, con
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://elsewhere.example", "https://{host}", "http://127.0.0.1:1", "http://127.0.0.1.example", "null", "file://"]
+    "origin",
+    ["http://elsewhere.example", "https://{host}", "http://127.0.0.1:1", "http://127.0.0.1.example", "null", "file://"],
 )
 async def test_a_page_of_another_origin_is_refused(server: Server, connect: Connect, origin: str) -> None:
     host = server.url.removeprefix("http://")

@@ -129,7 +129,7 @@ class FakeClient(Heard):
     async def join(self, room_pk: int = 1, head: int = 0) -> Subscription:
         """Enter a room and live in it."""
         subscription = await self._hub.enter(self, "1", room_pk, "room:lobby", head)
-        self._hub.catch_up(subscription)
+        self._hub.begin(subscription, head)
         return subscription
 
 
