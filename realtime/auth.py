@@ -17,7 +17,7 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, ValidationError
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, parse_cookie
 from django.utils.crypto import constant_time_compare
@@ -94,7 +94,7 @@ def _user(session: SessionBase) -> Any:
     try:
         pk = model._meta.pk.to_python(session[auth.SESSION_KEY])
         path = session[auth.BACKEND_SESSION_KEY]
-    except KeyError:
+    except (KeyError, ValidationError):
         return None
     if path not in settings.AUTHENTICATION_BACKENDS:
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,6 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _IDLE_SECONDS = 30.0
+_END_SECONDS = 10.0
 
 
 class Batcher(Generic[T, R]):
@@ -70,9 +72,9 @@ class Batcher(Generic[T, R]):
         """Finish what was submitted, close the threads' database connections, and end the threads."""
         self._closed = True
         await self._idle.wait()
-        await asyncio.gather(
-            *(self._loop.run_in_executor(self._pool, connections.close_all) for _ in range(self._threads))
-        )
+        together = threading.Barrier(self._threads)
+        ends = [self._loop.run_in_executor(self._pool, _end_thread, together) for _ in range(self._threads)]
+        await asyncio.gather(*ends)
         self._pool.shutdown(wait=False)
 
     def _start(self) -> None:
@@ -113,6 +115,12 @@ def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R
         return [Failed()]
     finally:
         _return_to_pools()
+
+
+def _end_thread(together: threading.Barrier) -> None:
+    """Close this thread's connections. Waiting for each other, no thread takes two of these and leaves another its own."""
+    together.wait(_END_SECONDS)
+    connections.close_all()
 
 
 def _tend_connections() -> None:

@@ -32,6 +32,7 @@ _RINGS_AT_ONCE = 32
 _SEND_SECONDS = 5.0
 _JOIN_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
+_RENEW_SECONDS = 2.0
 
 
 class Happened(msgspec.Struct, frozen=True, tag="events", array_like=True):
@@ -103,6 +104,9 @@ class Bus:
         self._layer = _layer()
         self._channel = ""
         self._rooms: set[int] = set()
+        self._stale = False
+        self._renew_at = 0.0
+        self._renewing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.bell = _Bell(self._loop)
 
@@ -118,15 +122,16 @@ class Bus:
                 _listeners.remove(self)
         if self._layer is not None:
             await self.bell.flush()
-        for task in self._tasks:
+        tasks = [*self._tasks, self._renewing] if self._renewing is not None else self._tasks
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def join(self, room_pk: int) -> None:
         """Hear of a room from now on. Where the layer does not answer, `renew` will try again."""
         self._rooms.add(room_pk)
-        if self._channel:
-            await self._quietly(self._layer.group_add(_group(room_pk), self._channel), _JOIN_SECONDS)
+        if self._channel and not self._stale:
+            self._stale = not await self._quietly(self._layer.group_add(_group(room_pk), self._channel), _JOIN_SECONDS)
 
     async def leave(self, room_pk: int) -> None:
         self._rooms.discard(room_pk)
@@ -135,9 +140,26 @@ class Bus:
 
     async def renew(self) -> None:
         """Join every group again: memberships lapse, and a layer that was restarted has forgotten them."""
-        for room_pk in list(self._rooms) if self._channel else ():
+        if not self._channel:
+            return
+        self._stale = False
+        for room_pk in list(self._rooms):
             if not await self._quietly(self._layer.group_add(_group(room_pk), self._channel)):
+                self._stale = True
                 return
+
+    def renew_soon(self) -> None:
+        """Join every group again, in a task of its own: a layer that hangs holds nobody up. At most every few seconds."""
+        if self._layer is None or self._loop.time() < self._renew_at:
+            return
+        self._renew_at = self._loop.time() + _RENEW_SECONDS
+        if self._renewing is None or self._renewing.done():
+            self._renewing = self._loop.create_task(self.renew())
+
+    @property
+    def stale(self) -> bool:
+        """Whether the layer did not answer, so that it may not know of all rooms."""
+        return self._stale
 
     def hear_soon(self, ring: Ring) -> None:
         """Hand over a ring from any thread."""
@@ -274,7 +296,7 @@ def _layer() -> Any:
     """Return the channel layer that reaches other processes, or None."""
     try:
         layer = channel_layers[conf.current().CHANNEL_LAYER]
-    except InvalidChannelLayerError:
+    except (KeyError, InvalidChannelLayerError):
         return None
     return None if isinstance(layer, InMemoryChannelLayer) else layer
 

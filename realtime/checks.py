@@ -55,7 +55,7 @@ def check_layer(**kwargs: Any) -> list[checks.CheckMessage]:
     alias = conf.current().CHANNEL_LAYER
     try:
         layer = channel_layers[alias]
-    except InvalidChannelLayerError:
+    except (KeyError, InvalidChannelLayerError):
         layer = None
     if layer is not None and not isinstance(layer, InMemoryChannelLayer):
         return []

@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 500
     LEASE_SECONDS: Annotated[
         float,
-        Meta(ge=1, description="How long after its last sign of life a process, and who is on it, counts as present."),
+        Meta(ge=1, description="How long after a process has died, at most, those who were on it count as present."),
     ] = 30.0
     PRESENCE_LIST: Annotated[
         int, Meta(ge=0, description="People in a room up to whom the list travels; above, only their number.")
@@ -74,9 +74,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     PRESENCE_GATHER_SECONDS: Annotated[
         float, Meta(ge=0, description="Joins and leaves within this time go out as one.")
     ] = 0.25
-    PRESENCE_RECONCILE_SECONDS: Annotated[
-        float, Meta(gt=0, description="How often a process compares who it thinks is there with the table.")
-    ] = 10.0
     SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = (
         15.0
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+_VALUES = 100
 _all: list[Counter] = []
 
 
@@ -19,6 +20,8 @@ class Counter:
         _all.append(self)
 
     def add(self, amount: int = 1, value: str = "") -> None:
+        if value not in self.values and len(self.values) >= _VALUES:
+            value = "other"
         self.values[value] = self.values.get(value, 0) + amount
 
     def lines(self) -> Iterator[str]:

@@ -32,7 +32,10 @@ def database() -> str:
 
 
 def renew(node: str, lease_seconds: float) -> bool:
-    """Extend the node's lease. Return False where it had none, or had lost it: then its people have to enter anew."""
+    """Make the node's lease end in `lease_seconds`.
+
+    Return False where it had none, or had lost it: then its people have to enter anew.
+    """
     until = ExpressionWrapper(Now() + timedelta(seconds=lease_seconds), output_field=DateTimeField())
     nodes = Node.objects.using(database())
     if nodes.filter(pk=node).update(lease_until=until):

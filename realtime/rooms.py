@@ -10,6 +10,7 @@ policy and the room's kind may refuse. Every name here works in a thread; in a c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,10 +22,12 @@ from django.http import HttpRequest
 
 from realtime import auth, bus, conf, kinds, log, metrics, policy, presence, protocol
 from realtime.auth import Person
-from realtime.errors import Invalid, Refusal, RoomClosed, UnknownRoom
+from realtime.errors import Failed, Invalid, Refusal, RoomClosed, UnknownKind, UnknownRoom
 from realtime.kinds import Actor, Ephemeral, Fact
 from realtime.log import Appended, Entry, Outcome
 from realtime.models import Room
+
+logger = logging.getLogger("realtime.rooms")
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -75,8 +78,7 @@ def publish(
     room's kind raised.
     """
     kinds.base.check_name(name, Fact)
-    if key is not None and not protocol.KEY_PATTERN.fullmatch(key):
-        raise Invalid("key: expected 1 to 64 printable ASCII characters.")
+    _check_key(key)
     entry = Entry(_row(room).pk, Fact(name, data), _actor(actor), key)
     return _only(commit([entry])).seq
 
@@ -88,6 +90,7 @@ def submit(
     room: str | Room, command: str, arguments: dict[str, Any], *, user: AbstractBaseUser, key: str | None = None
 ) -> int:
     """Carry out a person's command and return the seq of its event, or raise the `Refusal` that they would hear."""
+    _check_key(key)
     row = _row(room)
     parsed = kinds.get(row.kind).parse(command, arguments)
     person = auth.person_of(user)
@@ -125,7 +128,7 @@ def commit(entries: Sequence[Entry]) -> list[Outcome]:
             if isinstance(outcome, Appended) and outcome.frame is not None:
                 fresh.setdefault(entry.room_pk, []).append(outcome.frame)
         if fresh:
-            transaction.on_commit(lambda: _tell(fresh), using=log.database())
+            transaction.on_commit(lambda: _tell(fresh), using=log.database(), robust=True)
     return outcomes
 
 
@@ -203,8 +206,12 @@ def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, s
     role = roles.get((row.pk, person.user_pk or ""))
     try:
         policy.check_join(person, row, role)
+        kind = kinds.get(row.kind)
     except Refusal as refusal:
         return refusal
+    except UnknownKind as error:
+        logger.error("Nobody can join %s: %s", slug, error)
+        return Failed()
     return Admission(
         room_pk=row.pk,
         slug=row.slug,
@@ -212,7 +219,7 @@ def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, s
         kind=row.kind,
         head=row.head,
         tail=row.tail,
-        state=row.state or kinds.get(row.kind).initial,
+        state=row.state or kind.initial,
         can=policy.can(person, row, role),
         max_bytes=row.max_bytes,
         commands_per_second=row.commands_per_second,
@@ -226,6 +233,11 @@ def _row(room: str | Room) -> Room:
     if row is None:
         raise UnknownRoom(room)
     return row
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not protocol.KEY_PATTERN.fullmatch(key):
+        raise Invalid("key: expected 1 to 64 printable ASCII characters.")
 
 
 def _actor(actor: AbstractBaseUser | Actor | None) -> Actor | None:
