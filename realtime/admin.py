@@ -5,6 +5,8 @@ The log is changed through `rooms` alone: closing, clearing and announcing are a
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -76,6 +78,15 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Room | None = None) -> dict[str, Any]:
         return dict(self.prepopulated_fields) if obj is None else {}
+
+    def get_deleted_objects(
+        self, objs: Iterable[Room], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """A room takes its log along, which nobody may delete by itself and which is too long to be listed."""
+        found = list(objs)
+        events = Event.objects.filter(room__in=found).count()
+        counts = {str(Room._meta.verbose_name_plural): len(found), str(Event._meta.verbose_name_plural): events}
+        return [str(room) for room in found], counts, set(), []
 
     @admin.display(boolean=True, description=_("open"), ordering="closed")
     def is_open(self, room: Room) -> bool:
@@ -156,6 +167,14 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("data", "actor_name", "actor", "key")
     ordering = ("-id",)
     show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        """SQLite keeps JSON as ASCII: there, text beyond it is looked for as it stands in the column."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        written = json.dumps(search_term)[1:-1]
+        return found if written == search_term else found | queryset.filter(data__icontains=written), may_repeat
 
     @admin.display(description=_("data"))
     def excerpt(self, event: Event) -> str:

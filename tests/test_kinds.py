@@ -1,6 +1,5 @@
 """Kinds: what commands they take, what they make of them, and the registry."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -31,11 +30,11 @@ class Todo(Kind):
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Kind]]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Kind]:
     """The registry, put back afterwards."""
     known = dict(base._kinds)
     monkeypatch.setattr(base, "_kinds", known)
-    yield known
+    return known
 
 
 def test_a_command_is_named_after_its_class() -> None:

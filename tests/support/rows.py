@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connections, transaction
 
 from realtime.models import Event, Membership, Room
 
@@ -54,3 +54,11 @@ def in_threads(count: int, work: Callable[[int], R]) -> list[R]:
 
     with ThreadPoolExecutor(max_workers=count) as threads:
         return list(threads.map(call, range(count), timeout=50))
+
+
+def rolled_back(work: Callable[[], R]) -> R:
+    """Do something in a transaction that does not come to a good end."""
+    with transaction.atomic():
+        done = work()
+        transaction.set_rollback(True)
+    return done
