@@ -15,11 +15,10 @@ from collections import deque
 from functools import partial
 from typing import Any, Protocol
 
-from realtime import conf, kinds, metrics, protocol
+from realtime import conf, kinds, metrics, policy, protocol
 from realtime.auth import Person
 from realtime.errors import (
     Failed,
-    Forbidden,
     GoingAway,
     Invalid,
     Malformed,
@@ -322,7 +321,7 @@ class Connection:
         self._spend(joined.bucket)
         if isinstance(command, Ephemeral):
             if "act" not in joined.admission.can:
-                raise Forbidden
+                raise policy.no(self.person)
             body = protocol.ephemeral(push.topic, push.event, self.actor, command).body
             self._node.signal(joined.admission.room_pk, body)
             self._send(protocol.reply(push, {}))

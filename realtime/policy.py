@@ -65,13 +65,13 @@ def roles(pairs: Iterable[tuple[int, Person]]) -> dict[tuple[int, str], str]:
 def check_see(person: Person, room: Room, role: str | None) -> None:
     """Raise the refusal that this person gets for the room's page, if any."""
     if not current().may_see(person, room, role):
-        raise _no(person)
+        raise no(person)
 
 
 def check_join(person: Person, room: Room, role: str | None) -> None:
     """Raise the refusal that this person hears on joining, if any."""
     if not current().may_join(person, room, role):
-        raise _no(person)
+        raise no(person)
     if room.closed:
         raise RoomClosed
 
@@ -79,7 +79,7 @@ def check_join(person: Person, room: Room, role: str | None) -> None:
 def check_act(person: Person, room: Room, role: str | None) -> None:
     """Raise the refusal that this person hears on a command, if any."""
     if not current().may_act(person, room, role):
-        raise _no(person)
+        raise no(person)
     if room.closed:
         raise RoomClosed
 
@@ -94,5 +94,6 @@ def can(person: Person, room: Room, role: str | None) -> list[str]:
     return [verb for verb, allowed in verbs.items() if allowed]
 
 
-def _no(person: Person) -> LoginRequired | Forbidden:
+def no(person: Person) -> LoginRequired | Forbidden:
+    """Return the refusal for somebody who may not: a guest may log in first."""
     return LoginRequired() if person.user_pk is None else Forbidden()
