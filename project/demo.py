@@ -4,6 +4,7 @@ Promises: started again, it leaves what is there as it is. It never runs on a si
 passwords are known to everybody.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -58,12 +59,22 @@ def add_room(slug: str, columns: dict[str, str]) -> None:
 
 def serve(port: int, ready: Callable[[], None]) -> None:
     """Serve the site with daphne on this machine only, until Ctrl-C or SIGTERM."""
-    from daphne.server import Server  # importing it installs Twisted's reactor
+    from daphne.server import Server, reactor  # importing it installs Twisted's reactor
 
     from project.asgi import application
 
+    class DemoServer(Server):
+        def kill_all_applications(self) -> Any:
+            """Stop them all. daphne trips over a request that became a WebSocket a moment ago: it has no application."""
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            for details in self.connections.values():
+                details.setdefault("application_instance", done)
+            return super().kill_all_applications()
+
     endpoint = f"tcp:port={port}:interface=127.0.0.1"
-    Server(application=application, endpoints=[endpoint], ready_callable=ready, verbosity=0).run()
+    reactor.callWhenRunning(ready)
+    DemoServer(application=application, endpoints=[endpoint], verbosity=0).run()
 
 
 def is_free(port: int) -> bool:
