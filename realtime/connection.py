@@ -15,7 +15,7 @@ from collections import deque
 from functools import partial
 from typing import Any, Protocol
 
-from realtime import conf, kinds, metrics, policy, protocol
+from realtime import conf, kinds, log, metrics, policy, protocol
 from realtime.auth import Person
 from realtime.errors import (
     Failed,
@@ -118,13 +118,15 @@ class Connection:
 
     async def receive(self, text: str | bytes) -> None:
         """Take one frame from the client. Returns when the next may be read."""
+        if self.closing:
+            return
         try:
             push = self._decode(text)
         except Refusal as refusal:
             self._remark(refusal)
             return
         try:
-            await self._route(push)
+            await self._route(push, text)
         except Refusal as refusal:
             self._refuse(push, refusal)
         except Exception:
@@ -187,14 +189,13 @@ class Connection:
         if code >= 4500:
             for topic, joined in self._joined.items():
                 self._send(protocol.closed(joined.subscription.join_ref, topic))
-        self.closing = True
         self._lane.close(code, reason)
+        self.closed()
 
     def go_away(self, window: float) -> None:
         """Ask the client to come back, here or elsewhere, at some moment of the next `window` seconds."""
         self._send(protocol.remark(GoingAway(window)))
         self.close(GOING_AWAY, "going away")
-        self.closed()
 
     def close_if_stuck(self, now: float) -> None:
         """Give up on a client that has not read for too long; it catches up when it comes back."""
@@ -205,15 +206,12 @@ class Connection:
     # What clients ask
 
     def _decode(self, text: str | bytes) -> Push:
-        most = self._settings.MAX_BYTES
-        size = len(text) if isinstance(text, bytes) or len(text) * 4 <= most else len(text.encode(errors="replace"))
-        if size > most:
-            raise TooLarge(size, most)
+        _check_size(text, self._settings.MAX_BYTES)
         push = protocol.decode(text)
         self._malformed = 0
         return push
 
-    async def _route(self, push: Push) -> None:
+    async def _route(self, push: Push, text: str | bytes) -> None:
         joined = self._joined.get(push.topic)
         if push.topic == "phoenix" and push.event == "heartbeat":
             self._send(protocol.reply(push, {}))
@@ -232,6 +230,7 @@ class Connection:
         elif push.event == "room_history":
             await self._history(push, joined)
         else:
+            _check_size(text, joined.admission.max_bytes)
             await self._command(push, joined)
 
     async def _join(self, push: Push) -> None:
@@ -322,7 +321,7 @@ class Connection:
         if isinstance(command, Ephemeral):
             if "act" not in joined.admission.can:
                 raise policy.no(self.person)
-            body = protocol.ephemeral(push.topic, push.event, self.actor, command).body
+            body = protocol.ephemeral(push.topic, push.event, self.actor, log.checked(command)).body
             self._node.signal(joined.admission.room_pk, body)
             self._send(protocol.reply(push, {}))
             return
@@ -386,6 +385,12 @@ class Connection:
         wait = bucket.take(time.monotonic()) if bucket is not None else 0.0
         if wait:
             raise RateLimited(wait)
+
+
+def _check_size(text: str | bytes, most: int | None) -> None:
+    size = len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode(errors="replace"))
+    if most is not None and size > most:
+        raise TooLarge(size, most)
 
 
 def _whole(payload: dict[str, Any], name: str, default: int | None, least: int, most: int) -> int | None:

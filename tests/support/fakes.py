@@ -7,14 +7,21 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from realtime import protocol
+import msgspec
+
+from realtime import bus, protocol
+from realtime.auth import Person
+from realtime.connection import Connection
 from realtime.errors import Refusal
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.local import Subscription
+from realtime.log import Appended, Entry
+from realtime.node import Node, Served
 from realtime.protocol import Batch
+from realtime.rooms import Admission
 from realtime.roster import Seat
 from tests.support.wsclient import Frame
 
@@ -180,6 +187,66 @@ class FakeLog:
         await self.gate.wait()
         if self.refusal is not None:
             raise self.refusal
+
+
+class FakeNode:
+    """A node over a log in memory, with one room that anybody may join. It commits at once, or, while `holds`, on `commit`."""
+
+    def __init__(self, log: FakeLog | None = None, kind: str = "chat") -> None:
+        self.log = log or FakeLog()
+        self.kind = kind
+        self.hub = Hub("here", self.log, lambda *_: None)
+        self.connections: set[Served] = set()
+        self.entries: list[Entry] = []
+        self.signals: list[tuple[int, bytes]] = []
+        self.holds = False
+        self.refusal: Refusal | None = None
+        self.admitted: dict[str, Any] = {}
+        self._held: list[asyncio.Future[Appended]] = []
+
+    def connect(self, person: Person | None = None) -> tuple[Connection, FakeLane]:
+        lane = FakeLane()
+        person = person or Person("user:7", "alice", user_pk="7")
+        return Connection(cast("Node", self), person, lane), lane
+
+    def admit(self, slug: str, person: Person) -> asyncio.Future[Admission]:
+        admission = Admission(
+            room_pk=1, slug=slug, title=slug.title(), kind=self.kind, head=self.log.head(), tail=0, state={}, can=["act"],
+            max_bytes=None, commands_per_second=None,
+        )  # fmt: skip
+        return self._answer(msgspec.structs.replace(admission, **self.admitted))
+
+    def append(self, entry: Entry) -> asyncio.Future[Appended]:
+        self.entries.append(entry)
+        if not self.holds:
+            return self._answer(self._append())
+        self._held.append(asyncio.get_running_loop().create_future())
+        return self._held[-1]
+
+    def commit(self) -> None:
+        """Commit what was held back."""
+        held, self._held = self._held, []
+        for future in held:
+            future.set_result(self._append())
+
+    async def history(self, room_pk: int, topic: str, seq: int | None, limit: int) -> list[protocol.Frame]:
+        return [frame for frame in self.log.rooms[room_pk] if seq is None or frame.seq < seq][-limit:]
+
+    def signal(self, room_pk: int, body: bytes) -> None:
+        self.signals.append((room_pk, body))
+
+    def _append(self) -> Appended:
+        (frame,) = self.log.append()
+        self.hub.hear(bus.happened(1, [frame]))
+        return Appended(frame.seq, frame)
+
+    def _answer(self, result: Any) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        if self.refusal is not None:
+            future.set_exception(self.refusal)
+        else:
+            future.set_result(result)
+        return future
 
 
 class FakeLayer:
