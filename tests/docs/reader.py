@@ -6,6 +6,7 @@ and `visits` (counter), and the people alice and bob.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,8 @@ class Reader:
         words = line.split("#")[0].split()
         if words[:2] != ["python", "manage.py"] or words[2] in NOT_RUN:
             return
-        self.manage(*words[2:], *(["--noinput"] if words[2] == "createsuperuser" else []))
+        said = self.manage(*words[2:], *(["--noinput"] if words[2] == "createsuperuser" else []))
+        assert words[2] != "test" or re.search(r"Ran [1-9]", said), said
 
     def manage(self, *arguments: str) -> str:
         return self.run(sys.executable, "manage.py", *arguments)

@@ -19,13 +19,13 @@ def all_in(*languages: str) -> list[Block]:
     return [block for page in PAGES for block in blocks(page) if block.language in languages]
 
 
-@pytest.mark.parametrize("page", [page for page in PYTHON_PAGES if page not in WITH_SERVICES], ids=name)
-def test_the_python_of_a_page_runs(page: Path, reader: Reader) -> None:
-    if page.name != "README.md":  # the reader has done that
-        reader.follow(page)
+@pytest.mark.parametrize("text", [page for page in PYTHON_PAGES if page not in WITH_SERVICES], ids=name)
+def test_the_python_of_a_page_runs(text: Path, reader: Reader) -> None:
+    if text.name != "README.md":  # the reader has done that
+        reader.follow(text)
     reader.manage("check", "--fail-level", "WARNING")
     reader.manage("makemigrations", "--check", "--dry-run")
-    reader.execute(block for block in blocks(page) if block.language == "python" and not block.path)
+    reader.execute(block for block in blocks(text) if block.language == "python" and not block.path)
 
 
 @pytest.mark.parametrize("block", all_in("js"), ids=str)

@@ -1,0 +1,188 @@
+"""What the longer pages lead to, tried as their reader would: in a browser, through nginx, over PostgreSQL, from a script."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+from websockets.exceptions import InvalidStatus
+
+from tests.docs.conftest import Serve, is_healthy
+from tests.docs.pages import Block, blocks, page
+from tests.docs.reader import PEOPLE_AND_ROOMS, Reader
+from tests.support import programs
+from tests.support.daemon import HOST, Daemon, free_port
+from tests.support.services import Postgres
+from tests.support.visitor import Visitor
+from tests.support.wsclient import Client
+
+Runserver = Callable[[Reader], str]
+
+
+def block_of(path: str, language: str) -> Block:
+    return next(block for block in blocks(page(path)) if block.language == language)
+
+
+def log_in(window: Page, address: str) -> None:
+    window.goto(address)
+    window.get_by_label("Username").fill("root")
+    window.get_by_label("Password").fill("root")
+    window.get_by_role("button", name="Log in").click()
+
+
+def make_room(reader: Reader, slug: str, kind: str) -> None:
+    code = f"from realtime.models import Room; Room.objects.create(slug='{slug}', title='{slug}', kind='{kind}')"
+    reader.manage("shell", "-c", code)
+
+
+def test_the_tutorials_hat_is_drawn_from(reader: Reader, runserver: Runserver, page: Page) -> None:
+    reader.follow(tutorial)
+    make_room(reader, "chores", "hat")
+    log_in(page, f"{runserver(reader)}/rooms/chores/")
+    page.get_by_role("button", name="Draw 4").click()
+    expect(page.get_by_role("button", name="4: root")).to_be_disabled()
+    page.reload()
+    expect(page.get_by_role("button", name="4: root")).to_be_disabled()
+    expect(page.get_by_role("button", name="Draw 5")).to_be_enabled()
+
+
+def test_the_auction_of_the_page_about_kinds_is_bid_in(reader: Reader, runserver: Runserver, page: Page) -> None:
+    reader.follow(kinds)
+    make_room(reader, "vase", "auction")
+    log_in(page, f"{runserver(reader)}/rooms/vase/")
+    page.get_by_role("button", name="Ten more").click()
+    expect(page.get_by_role("status").get_by_text("10")).to_be_visible()
+    page.get_by_role("button", name="Ten more").click()
+    expect(page.get_by_role("status").get_by_text("20")).to_be_visible()
+
+
+def test_the_embedding_page_shows_two_live_rooms(reader: Reader, runserver: Runserver, page: Page) -> None:
+    reader.follow(embed)
+    url = runserver(reader)
+    log_in(page, f"{url}/admin/")
+    page.goto(f"{url}/dashboard/")
+    page.get_by_role("button", name="One more").click()
+    expect(page.get_by_label("Value")).to_have_text("1")
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+
+
+def test_the_shops_views_publish(reader: Reader) -> None:
+    reader.follow(publish)
+    code = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+from realtime.models import Room
+from shop.models import Order
+order = Order.objects.create(customer="carol")
+client = Client(headers={"host": "localhost"})
+client.force_login(get_user_model().objects.get(username="alice"))
+assert client.post(f"/orders/{order.pk}/ship/").status_code == 204
+assert client.get("/knock/").status_code == 204
+print(*Room.objects.get(slug="lobby").events.order_by("seq").values_list("data__text", "actor_name"), sep="\\n")
+"""
+    said = reader.manage("shell", "-c", code)
+    for line in ("('0 orders wait', '')", "('New order by carol', '')", "'alice')", "('Somebody is at the door', '')"):
+        assert line in said
+
+
+def test_the_watching_script_prints_what_was_and_what_comes(reader: Reader, serve: Serve) -> None:
+    reader.follow(clients)
+    tell = "from realtime import rooms; rooms.publish('visits', 'added', {'by': %d})"
+    reader.manage("shell", "-c", "from realtime.models import Room; Room.objects.update(join_access='anyone')")
+    reader.manage("shell", "-c", tell % 1)
+    server = serve(reader)
+    watching = subprocess.Popen(
+        [sys.executable, "watch.py", server.ws_url, "visits"], cwd=reader.folder, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert watching.stdout
+        assert watching.stdout.readline() == '1 added {"by": 1}\n'
+        reader.manage("shell", "-c", tell % 2)
+        assert watching.stdout.readline() == '2 added {"by": 2}\n'
+    finally:
+        watching.kill()
+        watching.communicate(timeout=10)
+
+
+def test_the_page_about_postgresql_leads_to_a_working_site(
+    newcomer: Reader, tmp_path: Path, postgres: Callable[[], Postgres]
+) -> None:
+    address = urlsplit(postgres().create("mysite"))
+    reader = newcomer.copy(tmp_path / "mysite", PGHOST=HOST, PGPORT=str(address.port), PGUSER="realtime")
+    reader.follow(postgresql)
+    reader.manage("shell", "-c", PEOPLE_AND_ROOMS)
+    reader.manage("shell", "-c", "from realtime import rooms; assert rooms.publish('lobby', 'message', {'text': 'x'}) == 1")
+
+
+def test_the_page_about_processes_leaves_nothing_to_warn_of(newcomer: Reader, reader: Reader) -> None:
+    assert "realtime.W002" in newcomer.manage("check", "--deploy", "--tag", "realtime")
+    reader.follow(processes)
+    assert "realtime.W" not in reader.manage("check", "--deploy", "--tag", "realtime")
+
+
+def test_hashed_modules_import_hashed_modules(reader: Reader) -> None:
+    reader.follow(deploy)
+    collected = reader.folder / "static-root"
+    names = json.loads((collected / "staticfiles.json").read_text())["paths"]
+    boot = (collected / names["realtime/page-boot.js"]).read_text()
+    assert f'"./{Path(names["realtime/socket.js"]).name}"' in boot
+
+
+async def test_nginx_and_uvicorn_serve_the_site_as_deployed(
+    reader: Reader, serve: Serve, tmp_path: Path, connect: Callable[..., Any]
+) -> None:
+    program = programs.need(programs.NGINX)
+    reader.follow(deploy)
+    with (reader.folder / "mysite" / "settings.py").open("a") as settings:
+        settings.write("\nSESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False  # there is no TLS in this test\n")
+    server = serve(reader, "uvicorn", *uvicorn_options())
+    url = f"http://{HOST}:{free_port()}"
+    nginx = start_nginx(program, tmp_path, listen=urlsplit(url).port, upstream=server.port)
+    try:
+        visitor = Visitor(url)
+        assert visitor.get("/realtime/health").status == 200
+        assert visitor.get("/realtime/metrics").status == 403
+        visitor.login("root", path="/admin/login/?next=/rooms/lobby/")
+        client: Client = await connect(url, cookie=visitor.cookie)
+        assert (await client.join("lobby")).ok
+        assert (await client.push("lobby", "message", text="through nginx")).ok
+        await client.event("message", "lobby")
+        with pytest.raises(InvalidStatus):
+            await connect(url, cookie=visitor.cookie, origin="http://elsewhere.example")
+        echo: Client = await connect(url, path="/echo")
+        assert (await echo.send(["1", "2", "a", "b", {}]), (await echo.event("b")).topic)[1] == "a"
+    finally:
+        nginx.stop()
+
+
+def uvicorn_options() -> list[str]:
+    """The options of the page, but for the address."""
+    words = block_of("docs/howto/deploy.md", "sh").text.replace("\\\n", " ").split()
+    return words[words.index("--ws") :]
+
+
+def start_nginx(program: str, folder: Path, listen: int | None, upstream: int) -> Daemon:
+    text = block_of("docs/howto/deploy.md", "nginx").text
+    text = text.replace("listen 80;", f"listen {HOST}:{listen};").replace("127.0.0.1:8001", f"{HOST}:{upstream}")
+    paths = "".join(f"{name}_temp_path {folder}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    file = folder / "nginx.conf"
+    file.write_text(f"pid {folder}/nginx.pid; events {{}} http {{ access_log off; {paths}\n{text}}}")
+    nginx = Daemon(
+        "nginx",
+        [program, "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(file), "-g", "daemon off;"],
+        log_file=folder / "nginx.log",
+        ready=lambda: is_healthy(f"http://{HOST}:{listen}"),
+    )
+    nginx.start()
+    return nginx
+
+
+tutorial, kinds = page("docs/tutorial.md"), page("docs/kinds.md")
+embed, publish, clients, postgresql, processes, deploy = (
+    page(f"docs/howto/{name}.md") for name in ("embed", "publish", "clients", "postgresql", "processes", "deploy")
+)
