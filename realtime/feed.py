@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from realtime.protocol import Frame
+
+
+class Standing(NamedTuple):
+    """What the log says of a room: its newest seq, and whether it was closed."""
+
+    head: int
+    closed: bool = False
 
 
 class Feed:

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
 from realtime.bus import Bus, Cleared, Ended, Happened, Moved, Ring, Signalled
-from realtime.errors import Refusal, Unavailable, UnknownRoom
+from realtime.errors import Refusal, RoomClosed, Unavailable, UnknownRoom
+from realtime.feed import Standing
 from realtime.kinds import Actor
 from realtime.local import Client, LocalRoom, Subscription
 from realtime.protocol import Batch, Frame
@@ -31,7 +32,7 @@ class Reads(Protocol):
         """The frames after `seq`, oldest first: a page of them."""
         ...
 
-    def heads(self, room_pks: list[int]) -> Awaitable[dict[int, int]]: ...
+    def heads(self, room_pks: list[int]) -> Awaitable[dict[int, Standing]]: ...
 
     def seats(self, room_pks: list[int]) -> Awaitable[dict[int, dict[Seat, Actor]]]: ...
 
@@ -112,7 +113,7 @@ class Hub:
         except Refusal:
             return
         room.roster.reconcile(seats[room.pk], self._node)
-        self._expect(room, heads.get(room.pk, 0))
+        self._expect(room, heads[room.pk].head if room.pk in heads else 0)
 
     def _close(self, room: LocalRoom) -> None:
         room.close()
@@ -271,7 +272,7 @@ class Hub:
         if not positions:
             return
         heads = await self._reads.heads(list(positions))
-        if any(heads.get(pk, 0) > room.feed.position for pk, room in self.rooms.items()):
+        if any(heads[pk].head > room.feed.position for pk, room in self.rooms.items() if pk in heads):
             await asyncio.sleep(_GRACE_SECONDS)
         watched = [(room, positions[pk]) for pk, room in self.rooms.items() if pk in positions]
         lost = [self._check(room, position, heads.get(room.pk)) for room, position in watched]
@@ -280,14 +281,16 @@ class Hub:
         if any(lost) or self._bus.stale:
             self._bus.renew_soon()
 
-    def _check(self, room: LocalRoom, position: int, head: int | None) -> bool:
+    def _check(self, room: LocalRoom, position: int, standing: Standing | None) -> bool:
         """Return True where the bus failed to bring something."""
-        if head is None:
+        if standing is None:
             self._end(room, UnknownRoom(room.topic))
-        elif head < position:
-            self._start_over(room, head)
-        elif head > room.feed.position:
-            self._expect(room, head)
+        elif standing.closed:
+            self._end(room, RoomClosed())
+        elif standing.head < position:
+            self._start_over(room, standing.head)
+        elif standing.head > room.feed.position:
+            self._expect(room, standing.head)
             return True
         return False
 

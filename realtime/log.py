@@ -20,6 +20,7 @@ from django.utils import timezone
 from realtime import conf, kinds, metrics, policy, protocol
 from realtime.auth import Person
 from realtime.errors import Failed, Invalid, Refusal, UnknownRoom
+from realtime.feed import Standing
 from realtime.kinds import Actor, Command, Fact
 from realtime.models import Event, Room
 from realtime.protocol import Frame
@@ -191,9 +192,10 @@ def before(room_pk: int, topic: str, seq: int | None, limit: int, max_bytes: int
     return _fitting(rows.order_by("-seq")[:limit], topic, max_bytes)[::-1]
 
 
-def heads(room_pks: Iterable[int]) -> dict[int, int]:
-    """Return the newest seq of each of the rooms that exist, in one query."""
-    return dict(Room.objects.using(database()).filter(pk__in=list(room_pks)).values_list("pk", "head"))
+def heads(room_pks: Iterable[int]) -> dict[int, Standing]:
+    """Return where each of the rooms that exist stands, in one query."""
+    rows = Room.objects.using(database()).filter(pk__in=list(room_pks)).values_list("pk", "head", "closed")
+    return {pk: Standing(head, closed) for pk, head, closed in rows}
 
 
 def clear(room_pk: int) -> int:

@@ -19,6 +19,7 @@ from realtime import auth, bus, conf, log, presence, rooms
 from realtime.auth import Person
 from realtime.batching import Batcher
 from realtime.errors import Refusal
+from realtime.feed import Standing
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.leaving import Notice
@@ -61,8 +62,8 @@ class Node:
         self._writer: Batcher[Entry, Appended] = Batcher(
             "writer", rooms.commit, max_batch=settings.MAX_BATCH, max_waiting=settings.MAX_WAITING
         )
-        self._doors: Batcher[tuple[str, Person], rooms.Admission] = Batcher(
-            "doors", rooms.admit, max_batch=256, max_waiting=_READS_WAITING
+        self._doors: Batcher[str | tuple[str, Person], Any] = Batcher(
+            "doors", _at_the_door, max_batch=256, max_waiting=_READS_WAITING
         )
         self._reader: Batcher[Read, Any] = Batcher(
             "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
@@ -125,7 +126,7 @@ class Node:
     # What a connection needs
 
     def identify(self, cookies: str) -> Awaitable[Person]:
-        return self._read(lambda: auth.of_cookies(cookies))
+        return self._doors.submit(cookies)
 
     def admit(self, slug: str, person: Person) -> asyncio.Future[rooms.Admission]:
         return self._doors.submit((slug, person))
@@ -173,7 +174,11 @@ class Node:
             for room in self.hub.rooms.values()
             for subscription in room.subscriptions()
         ]
-        await self._read(lambda: presence.rewrite(self.id, here))
+        try:
+            await self._read(lambda: presence.rewrite(self.id, here))
+        except Refusal:
+            self._lease_known = False
+            raise
 
     # Now and then
 
@@ -201,7 +206,7 @@ class _LogReads:
         settings = conf.current()
         return self._read(lambda: log.since(room_pk, topic, seq, settings.PAGE_EVENTS, settings.PAGE_BYTES))
 
-    def heads(self, room_pks: list[int]) -> asyncio.Future[dict[int, int]]:
+    def heads(self, room_pks: list[int]) -> asyncio.Future[dict[int, Standing]]:
         return self._read(lambda: log.heads(room_pks))
 
     def seats(self, room_pks: list[int]) -> asyncio.Future[dict[int, dict[Seat, Actor]]]:
@@ -245,6 +250,14 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             logger.info("%s is put off: %s", getattr(work, "__qualname__", work), refusal)
         except Exception:
             logger.exception("%s failed", getattr(work, "__qualname__", work))
+
+
+def _at_the_door(asked: Sequence[str | tuple[str, Person]]) -> list[Any]:
+    """Answer who somebody is (by their cookies), and whether they may come in (to a slug), for all who stand there."""
+    cookies = [item for item in asked if isinstance(item, str)]
+    people = iter(auth.of_cookies(cookies))
+    admissions = iter(rooms.admit([item for item in asked if not isinstance(item, str)]))
+    return [next(people) if isinstance(item, str) else next(admissions) for item in asked]
 
 
 def _call_each(reads: Sequence[Read]) -> list[Any]:

@@ -283,7 +283,7 @@ def test_heads_are_read_in_one_query(django_assert_num_queries: DjangoAssertNumQ
     tea, cake = rows.room(), rows.room()
     log.append([said(tea), said(tea)])
     with django_assert_num_queries(1):
-        assert log.heads([tea.pk, cake.pk, 10**9]) == {tea.pk: 2, cake.pk: 0}
+        assert log.heads([tea.pk, cake.pk, 10**9]) == {tea.pk: (2, False), cake.pk: (0, False)}
 
 
 # Letting go

@@ -15,6 +15,7 @@ from realtime import bus, protocol
 from realtime.auth import Person
 from realtime.connection import Connection
 from realtime.errors import Refusal
+from realtime.feed import Standing
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.local import Subscription
@@ -174,9 +175,9 @@ class FakeLog:
         await self._answer("page", seq)
         return [frame for frame in self.rooms[room_pk] if frame.seq > seq][: self._page_size]
 
-    async def heads(self, room_pks: list[int]) -> dict[int, int]:
+    async def heads(self, room_pks: list[int]) -> dict[int, Standing]:
         await self._answer("heads", room_pks)
-        return {pk: self.head(pk) for pk in room_pks if pk in self.rooms}
+        return {pk: Standing(self.head(pk)) for pk in room_pks if pk in self.rooms}
 
     async def seats(self, room_pks: list[int]) -> dict[int, dict[Seat, Actor]]:
         await self._answer("seats", room_pks)
