@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,11 +16,14 @@ from urllib.parse import urlsplit
 import msgspec
 from django.conf import settings
 from django.contrib import auth
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSession
 from django.core.exceptions import DisallowedHost, ValidationError
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, parse_cookie
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
@@ -73,33 +77,92 @@ def of_request(request: HttpRequest) -> Person:
     return _guest(session)
 
 
-def of_cookies(header: str) -> Person:
-    """Return who a `Cookie` header belongs to. Reads the session and the user."""
-    cookies = parse_cookie(header)
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    session: SessionBase = store(cookies.get(settings.SESSION_COOKIE_NAME))
-    user = _user(session)
-    return person_of(user, session.session_key) if user is not None else _guest(session)
+def of_cookies(headers: Sequence[str]) -> list[Person]:
+    """Return who each `Cookie` header belongs to.
+
+    With Django's own backends that is one query for all sessions and one for all users.
+    """
+    sessions = _sessions([_session_key(header) for header in headers])
+    users = _users(sessions)
+    return [
+        _guest(session) if user is None else person_of(user, session.session_key)
+        for session, user in zip(sessions, users, strict=True)
+    ]
 
 
-def _guest(session: SessionBase) -> Person:
+def _guest(session: SessionBase | _Session) -> Person:
     stored = session.get(GUEST_SESSION_KEY)
     mark = stored if isinstance(stored, str) else secrets.token_hex(4)
     return Person(id=f"guest:{mark}", name=f"Guest {mark[:4]}", session_key=session.session_key)
 
 
-def _user(session: SessionBase) -> Any:
-    """Return the session's user or None, as `django.contrib.auth.get_user` would, but without writing to the session."""
-    model = auth.get_user_model()
+class _Session(dict[str, Any]):
+    """What a session holds. It is only read: `session_key` is None where there is none."""
+
+    session_key: str | None = None
+
+
+def _session_key(header: str) -> str | None:
+    """Return the session key in a `Cookie` header. A quoted cookie may hold the NUL that no database takes."""
+    key = parse_cookie(header).get(settings.SESSION_COOKIE_NAME)
+    return None if key is None or "\0" in key else key
+
+
+def _sessions(keys: Sequence[str | None]) -> list[_Session]:
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    loaded = _load_rows(store, keys) if store is DatabaseSession else _load_each(store, keys)
+    return [loaded.get(key or "", _Session()) for key in keys]
+
+
+def _load_rows(store: type[Any], keys: Sequence[str | None]) -> dict[str, _Session]:
+    """Do what the store's `load` does, for many sessions at once."""
+    wanted = {key for key in keys if key}
+    model: Any = store.get_model_class()
+    rows = model.objects.filter(session_key__in=wanted, expire_date__gt=timezone.now()) if wanted else ()
+    return {row.session_key: _session(row.session_key, store().decode(row.session_data)) for row in rows}
+
+
+def _load_each(store: type[SessionBase], keys: Sequence[str | None]) -> dict[str, _Session]:
+    stores = {key: store(key) for key in keys if key}
+    return {key: _session(opened.session_key, dict(opened.items())) for key, opened in stores.items()}
+
+
+def _session(key: str | None, held: dict[str, Any]) -> _Session:
+    session = _Session(held)
+    session.session_key = key
+    return session
+
+
+def _users(sessions: Sequence[_Session]) -> list[Any]:
+    """Return each session's user or None, as `django.contrib.auth.get_user` would, but without writing to the session."""
+    claims = [_claim(session) for session in sessions]
+    found: dict[tuple[str, Any], Any] = {}
+    for path in {claim[0] for claim in claims if claim is not None}:
+        pks = {claim[1] for claim in claims if claim is not None and claim[0] == path}
+        found.update({(path, pk): user for pk, user in _load_users(auth.load_backend(path), pks).items()})
+    users = [None if claim is None else found.get(claim) for claim in claims]
+    return [
+        user if user is not None and _verified(user, session.get(auth.HASH_SESSION_KEY)) else None
+        for session, user in zip(sessions, users, strict=True)
+    ]
+
+
+def _claim(session: _Session) -> tuple[str, Any] | None:
+    """Return the backend and the user's pk that a session names."""
     try:
-        pk = model._meta.pk.to_python(session[auth.SESSION_KEY])
+        pk = auth.get_user_model()._meta.pk.to_python(session[auth.SESSION_KEY])
         path = session[auth.BACKEND_SESSION_KEY]
     except (KeyError, ValidationError):
         return None
-    if path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    user = auth.load_backend(path).get_user(pk)
-    return user if user is not None and _verified(user, session.get(auth.HASH_SESSION_KEY)) else None
+    return (path, pk) if path in settings.AUTHENTICATION_BACKENDS else None
+
+
+def _load_users(backend: Any, pks: set[Any]) -> dict[Any, Any]:
+    """Ask the backend for its users, in one query where its `get_user` is Django's own."""
+    if getattr(type(backend), "get_user", None) is not ModelBackend.get_user:
+        return {pk: backend.get_user(pk) for pk in pks}
+    users = auth.get_user_model()._default_manager.filter(pk__in=pks)
+    return {user.pk: user for user in users if backend.user_can_authenticate(user)}
 
 
 def _verified(user: Any, session_hash: str | None) -> bool:

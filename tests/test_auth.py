@@ -22,6 +22,11 @@ from tests.support import rows
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
+def who(cookies: str) -> auth.Person:
+    (person,) = auth.of_cookies([cookies])
+    return person
+
+
 def logged_in(user: User) -> str:
     """The Cookie header of a browser in which this person has logged in."""
     client = Client()
@@ -46,38 +51,52 @@ class TestOfCookies:
         alice = rows.user("alice")
         cookies = logged_in(alice)
         with django_assert_num_queries(2):  # session, user
-            person = auth.of_cookies(cookies)
+            person = who(cookies)
         assert (person.id, person.name, person.user_pk) == (f"user:{alice.pk}", "alice", str(alice.pk))
         assert person.session_key == session().session_key
         assert person.actor == Actor(f"user:{alice.pk}", "alice")
 
+    def test_many_who_come_at_once_cost_the_same_queries_as_one(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        cookies = [logged_in(rows.user(name)) for name in ("alice", "bob", "carol")]
+        asked = [cookies[2], "", cookies[0], cookies[0], "sessionid=nobody", cookies[1]]
+        with django_assert_num_queries(2):
+            people = auth.of_cookies(asked)
+        assert [person.name for person in people if person.user_pk] == ["carol", "alice", "alice", "bob"]
+        assert [person.user_pk is None for person in people] == [False, True, False, False, True, False]
+
+    @pytest.mark.parametrize("value", ['"a\\000b"', "x" * 5000, '"\\377\\376"'])
+    def test_a_session_cookie_that_no_session_has_is_a_guests(self, value: str) -> None:
+        assert who(f"{site.SESSION_COOKIE_NAME}={value}").user_pk is None
+
     def test_staff_are_staff(self) -> None:
-        assert auth.of_cookies(logged_in(rows.user(is_staff=True))).is_staff
+        assert who(logged_in(rows.user(is_staff=True))).is_staff
         Session.objects.all().delete()
-        assert not auth.of_cookies(logged_in(rows.user())).is_staff
+        assert not who(logged_in(rows.user())).is_staff
 
     @pytest.mark.parametrize("cookies", ["", "sessionid=", "sessionid=none-such", "sessionid=../..; a", "a=b", ";;=;"])
     def test_who_has_no_session_is_a_guest(self, cookies: str) -> None:
-        person = auth.of_cookies(cookies)
+        person = who(cookies)
         assert person.id.startswith("guest:")
         assert person.user_pk is None
         assert not person.is_staff
 
     def test_two_guests_without_a_session_are_two(self) -> None:
-        assert auth.of_cookies("").id != auth.of_cookies("").id
+        assert who("").id != who("").id
 
     def test_a_secret_key_that_was_rotated_ends_no_session(self, settings: Settings) -> None:
         cookies = logged_in(rows.user("alice"))
         before = (session().session_data, session().expire_date)
         settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
         settings.SECRET_KEY = "the next one"
-        assert auth.of_cookies(cookies).name == "alice"
+        assert who(cookies).name == "alice"
         assert (session().session_data, session().expire_date) == before
 
     def test_a_secret_key_that_was_given_up_does(self, settings: Settings) -> None:
         cookies = logged_in(rows.user("alice"))
         settings.SECRET_KEY = "the next one"
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
 
     def test_a_changed_password_ends_the_session_here_and_leaves_it_as_it_is(self) -> None:
         alice = rows.user("alice")
@@ -85,47 +104,47 @@ class TestOfCookies:
         before = session().session_data
         alice.set_password("another")
         alice.save()
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
         assert session().session_data == before
 
     def test_a_session_without_a_hash_is_nobodys(self) -> None:
         cookies = logged_in(rows.user("alice"))
         change(**{django_auth.HASH_SESSION_KEY: ""})
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
 
     def test_one_who_is_inactive_is_a_guest(self) -> None:
         alice = rows.user("alice")
         cookies = logged_in(alice)
         User.objects.update(is_active=False)
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
 
     def test_one_who_was_deleted_is_a_guest(self) -> None:
         alice = rows.user("alice")
         cookies = logged_in(alice)
         alice.delete()
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
 
     def test_an_expired_session_is_nobodys(self) -> None:
         cookies = logged_in(rows.user("alice"))
         Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
-        person = auth.of_cookies(cookies)
+        person = who(cookies)
         assert (person.user_pk, person.session_key) == (None, None)
 
     def test_a_backend_that_the_site_no_longer_uses_lets_nobody_in(self, settings: Settings) -> None:
         cookies = logged_in(rows.user("alice"))
         settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
 
     def test_a_session_that_was_made_for_another_user_model_is_a_guests(self) -> None:
         cookies = logged_in(rows.user("alice"))
         change(**{django_auth.SESSION_KEY: "0b9f6a52-c1d8-4e7f-9a3b-5c6d7e8f9012"})
-        assert auth.of_cookies(cookies).user_pk is None
+        assert who(cookies).user_pk is None
 
     def test_a_guest_is_the_same_guest_on_the_page_and_on_the_socket(self) -> None:
         asked = request(AnonymousUser())
         on_the_page = auth.of_request(asked)
         asked.session.save()
-        on_the_socket = auth.of_cookies(f"{site.SESSION_COOKIE_NAME}={asked.session.session_key}")
+        on_the_socket = who(f"{site.SESSION_COOKIE_NAME}={asked.session.session_key}")
         assert (on_the_socket.id, on_the_socket.name) == (on_the_page.id, on_the_page.name)
         assert auth.of_request(asked).id == on_the_page.id
 
