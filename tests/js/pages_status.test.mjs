@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { hueOf } from "../../realtime/static/realtime/page-people.js";
+import { Status, troubleOf } from "../../realtime/static/realtime/page-status.js";
+
+for (const [socket, room, trouble] of [
+  ["open", "joined", ""],
+  ["open", "joining", "status.connecting"],
+  ["connecting", "waiting", "status.connecting"],
+  ["waiting", "waiting", "status.waiting"],
+  ["offline", "waiting", "status.offline"],
+  ["stopped", "waiting", "status.stopped"],
+  ["paused", "waiting", null],
+  ["stopped", "idle", null],
+  ["open", "ended", null],
+]) {
+  test(`socket ${socket}, room ${room}: ${trouble === "" ? "all is well" : trouble}`, () => {
+    assert.equal(troubleOf(socket, room), trouble);
+  });
+}
+
+test("a person's colour is the one that the server gives", () => {
+  assert.equal(hueOf("user:7"), 0);
+  assert.equal(hueOf("guest:0a"), 3);
+});
+
+/** A status line over a socket and a room whose states the test sets, and a clock that it winds. */
+function stage() {
+  const socket = Object.assign(new EventTarget(), { status: "open" });
+  const room = Object.assign(new EventTarget(), { status: "joined" });
+  const line = { textContent: "" };
+  const button = { hidden: true, addEventListener() {} };
+  const element = { querySelector: (what) => (what === "[data-rt-status]" ? line : button) };
+  const words = { say: (name) => name, refusal: ({ message }) => message };
+  const due = [];
+  const clock = {
+    setTimeout: (callback, ms) => due.push({ callback, ms }),
+    clearTimeout: (id) => id && (due[id - 1].callback = () => {}),
+  };
+  new Status(element, { socket, room, words }, { patienceMs: 1500, ...clock });
+  return {
+    line,
+    button,
+    room,
+    become(status) {
+      socket.status = status;
+      socket.dispatchEvent(new Event("status"));
+    },
+    wait() {
+      for (const { callback } of due.splice(0, due.length, ...due.map((timer) => ({ ...timer, callback() {} })))) callback();
+    },
+  };
+}
+
+test("a drop that is over within a moment is not mentioned", () => {
+  const { become, wait, line } = stage();
+  become("waiting");
+  become("open");
+  wait();
+  assert.equal(line.textContent, "");
+});
+
+test("a longer drop is said, with a way to hurry, and so is its end, for a moment", () => {
+  const { become, wait, line, button } = stage();
+  become("waiting");
+  wait();
+  assert.equal(line.textContent, "status.waiting");
+  assert.equal(button.hidden, false);
+  become("open");
+  assert.equal(line.textContent, "status.back");
+  assert.equal(button.hidden, true);
+  wait();
+  assert.equal(line.textContent, "");
+});
+
+test("going back and forth between two troubles shows the one that lasts", () => {
+  const { become, wait, line } = stage();
+  become("waiting");
+  wait();
+  become("connecting");
+  become("waiting");
+  wait();
+  assert.equal(line.textContent, "status.waiting");
+});
+
+test("the end of a room is said at once and stays", () => {
+  const { become, wait, line, room } = stage();
+  room.status = "ended";
+  room.dispatchEvent(new CustomEvent("ended", { detail: { message: "This room is closed." } }));
+  become("waiting");
+  wait();
+  assert.equal(line.textContent, "This room is closed.");
+});
