@@ -124,7 +124,8 @@ def _load_rows(store: type[Any], keys: Sequence[str | None]) -> dict[str, _Sessi
 
 def _load_each(store: type[SessionBase], keys: Sequence[str | None]) -> dict[str, _Session]:
     stores = {key: store(key) for key in keys if key}
-    return {key: _session(opened.session_key, dict(opened.items())) for key, opened in stores.items()}
+    held = {key: dict(opened.items()) for key, opened in stores.items()}
+    return {key: _session(stores[key].session_key, held[key]) for key in stores}
 
 
 def _session(key: str | None, held: dict[str, Any]) -> _Session:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,15 @@ class TestOfCookies:
         cookies = logged_in(rows.user("alice"))
         change(**{django_auth.SESSION_KEY: "0b9f6a52-c1d8-4e7f-9a3b-5c6d7e8f9012"})
         assert who(cookies).user_pk is None
+
+    @pytest.mark.parametrize("engine", ["signed_cookies", "cache", "cached_db", "file"])
+    def test_a_site_may_keep_its_sessions_where_it_likes(self, settings: Settings, engine: str, tmp_path: Path) -> None:
+        settings.SESSION_FILE_PATH = str(tmp_path)
+        settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+        assert who(logged_in(rows.user("alice"))).name == "alice"
+        stranger = who(f"{site.SESSION_COOKIE_NAME}={'x' * 32}")
+        assert stranger.user_pk is None
+        assert stranger.session_key is None or engine == "signed_cookies"  # there, the key is what it holds
 
     def test_a_guest_is_the_same_guest_on_the_page_and_on_the_socket(self) -> None:
         asked = request(AnonymousUser())

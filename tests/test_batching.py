@@ -159,7 +159,7 @@ async def test_closing_finishes_what_was_submitted_and_takes_no_more() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_every_threads_database_connection_is_closed_with_it() -> None:
     opened = []
-    together = threading.Barrier(4)
+    together = threading.Barrier(2)
 
     def look(items: list[int]) -> list[int]:
         connection.ensure_connection()
@@ -167,8 +167,8 @@ async def test_every_threads_database_connection_is_closed_with_it() -> None:
         together.wait(SECONDS)
         return items
 
-    batcher: Batcher[int, int] = Batcher("test", look, max_batch=1, max_waiting=9, threads=4)
-    await outcomes([batcher.submit(number) for number in range(4)])
+    batcher: Batcher[int, int] = Batcher("test", look, max_batch=1, max_waiting=9, threads=2)
+    await outcomes([batcher.submit(number) for number in range(2)])
     async with asyncio.timeout(SECONDS):
         await batcher.close()
-    assert [wrapper.connection for wrapper in opened] == [None] * 4
+    assert [wrapper.connection for wrapper in opened] == [None] * 2

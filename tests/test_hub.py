@@ -395,6 +395,14 @@ async def test_a_room_that_was_deleted_ends(hub: Hub, log: FakeLog) -> None:
     assert hub.rooms == {}
 
 
+async def test_a_room_that_was_closed_without_a_word_ends(hub: Hub, log: FakeLog) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    log.closed.add(1)
+    await hub.watch()
+    assert [refusal.code for refusal in client.ended] == ["room_closed"]
+
+
 async def test_a_log_that_was_set_back_starts_over(hub: Hub, log: FakeLog, ring: Ring) -> None:
     client = FakeClient(hub)
     await client.join()

@@ -146,6 +146,7 @@ class FakeLog:
 
     def __init__(self, page_size: int = 200) -> None:
         self.rooms: dict[int, list[protocol.Frame]] = {1: []}
+        self.closed: set[int] = set()
         self.present: dict[int, dict[Seat, Actor]] = {}
         self.reads: list[tuple[str, Any]] = []
         self.gate = asyncio.Event()
@@ -177,7 +178,7 @@ class FakeLog:
 
     async def heads(self, room_pks: list[int]) -> dict[int, Standing]:
         await self._answer("heads", room_pks)
-        return {pk: Standing(self.head(pk)) for pk in room_pks if pk in self.rooms}
+        return {pk: Standing(self.head(pk), pk in self.closed) for pk in room_pks if pk in self.rooms}
 
     async def seats(self, room_pks: list[int]) -> dict[int, dict[Seat, Actor]]:
         await self._answer("seats", room_pks)
