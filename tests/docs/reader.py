@@ -79,7 +79,14 @@ class Reader:
 
     def run(self, *command: str, typed: str = "", within: float = 60) -> str:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.env, input=typed, capture_output=True, text=True, timeout=within, check=False
+            command,
+            cwd=self.folder,
+            env=self.env,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr

@@ -7,13 +7,15 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
+from tests.docs.pages import ROOT
 from tests.support import programs
-from tests.support.sites import EMBEDDED, ROOT, Site
+from tests.support.services import Postgres
+from tests.support.sites import EMBEDDED, Site
 
 FOLDER = ROOT / "docs" / "images"
-SIZE = {"width": 880, "height": 640}
+SIZE = ViewportSize(width=880, height=640)
 SAID = (
     ("alice", "Morning! The draft is up: https://example.com/draft"),
     ("bob", "Read it on the train. Two lines I wrote in the tunnel,"),
@@ -42,13 +44,13 @@ def take(browser: Browser, url: str) -> None:
     pages["bob"].get_by_label("Message", exact=True).press_sequentially("Noodles are")
     expect(pages["alice"].get_by_text("bob is writing")).to_be_visible()
     for scheme in ("light", "dark"):
-        pages["alice"].emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        pages["alice"].emulate_media(color_scheme=scheme)
         pages["alice"].screenshot(path=FOLDER / f"lobby-{scheme}.png", animations="disabled")
 
 
 def enter(browser: Browser, url: str, name: str) -> Page:
     """Log in and go to the lobby."""
-    context = browser.new_context(viewport=SIZE, device_scale_factor=1.5, timezone_id=morning())  # type: ignore[arg-type]
+    context = browser.new_context(viewport=SIZE, device_scale_factor=1.5, timezone_id=morning())
     page = context.new_page()
     page.goto(f"{url}/accounts/login/?next=/rooms/lobby/")
     page.get_by_label("Username").fill(name)
@@ -69,7 +71,7 @@ def write(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def _no_postgres() -> None:  # type: ignore[misc]
+def _no_postgres() -> Postgres:
     raise AssertionError("the embedded site has no PostgreSQL")
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from tests.docs.pages import PAGES, Block, blocks, name, page
 from tests.docs.reader import Reader
-from tests.support.services import Postgres
 
 PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 WITH_SERVICES = {page("docs/howto/postgresql.md")}
