@@ -43,8 +43,9 @@ REDIS = Program("Redis", ("redis-server",), "redis-server")
 POSTGRES = Program("PostgreSQL", ("initdb",), "postgresql", folders=("usr/lib/postgresql/*/bin",))
 CHROMIUM = Program("Chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium")
 NODE = Program("Node.js", ("node",), "nodejs")
+NPM = Program("npm", ("npm",), "npm")
 NGINX = Program("nginx", ("nginx",), "nginx", folders=("usr/sbin",))
-ALL = (REDIS, POSTGRES, CHROMIUM, NODE, NGINX)
+ALL = (REDIS, POSTGRES, CHROMIUM, NODE, NPM, NGINX)
 
 
 def required() -> bool:
