@@ -7,6 +7,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 1  kinds/          base.py: Kind (typed commands, decide, reduce) and the registry; chat.py, counter.py; no storage
 1  limits.py       token bucket; `now` is an argument
 1  feed.py         a room's order as one process sees it: next, stale, early; and the recent frames
+1  storable.py     what may be stored: JSON that every database takes
 1  roster.py       who is in a room as one process sees it, by person, and what changed
 2  conf.py         the REALTIME settings: defaults, bounds and a line each
 2  models.py       Room, Membership, Event, Node, Presence: columns and constraints
@@ -14,6 +15,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 2  batching.py     what arrives while a database call is under way goes together in the next one
 3  auth.py         who is this (session, guest), and from which origin
 4  policy.py       may this person see, join, act, moderate
+4  statements.py   the statements of an append, written out
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer

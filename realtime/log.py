@@ -17,17 +17,17 @@ from django.db import router, transaction
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from realtime import conf, kinds, metrics, policy, protocol
+from realtime import conf, kinds, metrics, policy, protocol, statements, storable
 from realtime.auth import Person
-from realtime.errors import Failed, Invalid, Refusal, UnknownRoom
+from realtime.errors import Failed, Refusal, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor, Command, Fact
 from realtime.models import Event, Room
 from realtime.protocol import Frame
+from realtime.statements import NewEvent, NewHead
 
 logger = logging.getLogger("realtime.kinds")
 
-_DEEPEST = 64
 _TRIM_EVERY = 64
 _TRIM_AT_MOST = 1000
 
@@ -62,8 +62,8 @@ def append(entries: Sequence[Entry]) -> list[Outcome]:
 
     A refused entry leaves no trace and does not touch the others. Database errors are raised, and then nothing was appended.
     """
-    with transaction.atomic(using=database()):
-        rooms = _locked({entry.room_pk for entry in entries})
+    with transaction.atomic(using=database(), savepoint=False):
+        rooms = statements.lock_rooms(database(), {entry.room_pk for entry in entries})
         desk = _Desk(rooms, _roles(entries, rooms), _seqs_by_key(entries), timezone.now())
         outcomes = [desk.judge(entry) for entry in entries]
         desk.write()
@@ -78,13 +78,19 @@ class _Room:
         self.topic = protocol.topic(row.slug)
         self.kind = kinds.get(row.kind)
         self.first_head = row.head
-        self.saved = _encoded(row.state or self.kind.initial)
+        self.saved = msgspec.json.encode(row.state or self.kind.initial)
 
     @property
     def state(self) -> dict[str, Any]:
         """A fresh copy, so that a kind that changes what it was handed harms nobody."""
         state: dict[str, Any] = msgspec.json.decode(self.saved)
         return state
+
+    def folded(self, name: str, data: bytes) -> bytes:
+        """Return the state after one more event, encoded."""
+        if not self.kind.folds:
+            return self.saved
+        return storable.state(self.kind.reduce(self.state, Fact(name, msgspec.json.decode(data))))
 
 
 class _Desk:
@@ -102,7 +108,7 @@ class _Desk:
         self._roles = roles
         self._seqs = seqs
         self._now = now
-        self._events: list[Event] = []
+        self._events: list[NewEvent] = []
 
     def judge(self, entry: Entry) -> Outcome:
         try:
@@ -116,14 +122,12 @@ class _Desk:
     def write(self) -> None:
         if not self._events:
             return
-        Event.objects.using(database()).bulk_create(self._events)
-        for room in self._rooms.values():
-            if room.row.head != room.first_head:
-                _trim_if_due(room.row, room.first_head)
-                room.row.state = room.state
-                Room.objects.using(database()).filter(pk=room.row.pk).update(
-                    head=room.row.head, tail=room.row.tail, state=room.row.state
-                )
+        statements.insert_events(database(), self._events)
+        changed = [room for room in self._rooms.values() if room.row.head != room.first_head]
+        for room in changed:
+            _trim_if_due(room.row, room.first_head)
+        heads = [NewHead(room.row.head, room.row.tail, room.saved.decode(), room.row.pk) for room in changed]
+        statements.update_rooms(database(), heads)
         metrics.appended.add(len(self._events))
 
     def _append(self, entry: Entry) -> Appended:
@@ -153,24 +157,14 @@ class _Desk:
     def _keep(self, room: _Room, fact: Fact, entry: Entry) -> Appended:
         """Take the next seq for a fact. Nothing of the room is changed until all that can fail has succeeded."""
         kinds.base.check_name(fact.name, type(room.kind))
-        data = _storable(fact.data)
-        state = _folded(room.kind.reduce(room.state, Fact(fact.name, msgspec.json.decode(data))))
+        data = storable.data(fact.data, conf.current().MAX_EVENT_BYTES)
+        state = room.folded(fact.name, data)
         seq = room.row.head + 1
         frame = protocol.event(room.topic, seq, fact.name, self._now, entry.actor, entry.key, msgspec.Raw(data))
         room.row.head = seq
         room.saved = state
-        self._events.append(
-            Event(
-                room_id=room.row.pk,
-                seq=seq,
-                name=fact.name,
-                data=msgspec.json.decode(data),
-                actor=_actor_id(entry),
-                actor_name=entry.actor.name if entry.actor else "",
-                at=self._now,
-                key=entry.key,
-            )
-        )
+        by, name = (entry.actor.id, entry.actor.name) if entry.actor else ("", "")
+        self._events.append(NewEvent(room.row.pk, seq, fact.name, data.decode(), by, name, self._now, entry.key))
         if entry.key is not None:
             self._seqs[entry.room_pk, _actor_id(entry), entry.key] = seq
         return Appended(seq, frame)
@@ -178,7 +172,7 @@ class _Desk:
 
 def checked(data: Any) -> msgspec.Raw:
     """Return data as it may travel in an event, encoded, or raise `Invalid`."""
-    return msgspec.Raw(_storable(data))
+    return msgspec.Raw(storable.data(data, conf.current().MAX_EVENT_BYTES))
 
 
 def since(room_pk: int, topic: str, seq: int, limit: int, max_bytes: int) -> list[Frame]:
@@ -201,7 +195,7 @@ def heads(room_pks: Iterable[int]) -> dict[int, Standing]:
 def clear(room_pk: int) -> int:
     """Remove every event of a room, and return the newest seq removed. The head and the state stay."""
     with transaction.atomic(using=database()):
-        row = _locked({room_pk}).get(room_pk)
+        row = statements.lock_rooms(database(), {room_pk}).get(room_pk)
         if row is None:
             raise UnknownRoom(str(room_pk))
         Event.objects.using(database()).filter(room_id=room_pk, seq__lte=row.head).delete()
@@ -212,11 +206,6 @@ def clear(room_pk: int) -> int:
 def trim(now: datetime) -> int:
     """Remove events that are older than their room keeps them, and return how many."""
     return sum(_trim_by_age(row, now) for row in Room.objects.using(database()).filter(head__gt=F("tail")))
-
-
-def _locked(room_pks: set[int]) -> dict[int, Room]:
-    rows = Room.objects.using(database()).select_for_update().filter(pk__in=room_pks).order_by("pk")
-    return {row.pk: row for row in rows}
 
 
 def _roles(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, str], str]:
@@ -230,74 +219,11 @@ def _roles(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, 
 
 def _seqs_by_key(entries: Sequence[Entry]) -> dict[tuple[int, str, str], int]:
     keys = {entry.key for entry in entries if entry.key is not None}
-    if not keys:
-        return {}
-    rows = Event.objects.using(database()).filter(room_id__in={entry.room_pk for entry in entries}, key__in=keys)
-    found = rows.values_list("room_id", "actor", "key", "seq")
-    return {(room, actor, key): seq for room, actor, key, seq in found if key is not None}
+    return statements.seqs_by_key(database(), {entry.room_pk for entry in entries}, keys)
 
 
 def _actor_id(entry: Entry) -> str:
     return entry.actor.id if entry.actor else ""
-
-
-def _encoded(value: Any) -> bytes:
-    return msgspec.json.encode(value)
-
-
-def _storable(data: Any) -> bytes:
-    """Return an event's data as JSON that every database takes, or raise `Invalid`."""
-    try:
-        encoded = _encoded(data)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Invalid(f"The data cannot be written as JSON: {error}.") from None
-    most = conf.current().MAX_EVENT_BYTES
-    if len(encoded) > most:
-        raise Invalid(f"The data of an event may have {most} bytes, this has {len(encoded)}.")
-    flaw = _flaw(encoded)
-    if flaw:
-        raise Invalid(f"The data of an event cannot be kept: {flaw}.")
-    return encoded
-
-
-def _folded(state: Any) -> bytes:
-    """Return a room's state as JSON that every database takes, or raise `TypeError`: its kind is at fault."""
-    encoded = _encoded(state)
-    flaw = _flaw(encoded)
-    if flaw:
-        raise TypeError(f"reduce: {flaw}; got {state!r:.200}.")
-    return encoded
-
-
-def _flaw(encoded: bytes) -> str:
-    """Say why JSON cannot be stored in every database, or in none as an object; empty where it can."""
-    if not encoded.startswith(b"{"):
-        return "expected a JSON object"
-    if encoded.count(b"{") + encoded.count(b"[") > _DEEPEST and _too_deep(encoded):
-        return f"expected at most {_DEEPEST} levels of nesting"
-    if b"\\u0000" in encoded and _has_nul(msgspec.json.decode(encoded)):
-        return "text may not contain the character NUL"
-    return ""
-
-
-def _too_deep(encoded: bytes) -> bool:
-    """Say so before a database or a parser does, each of which has a limit of its own."""
-    try:
-        level = [msgspec.json.decode(encoded)]
-    except RecursionError:
-        return True
-    for _ in range(_DEEPEST):
-        insides = (value.values() if isinstance(value, dict) else value for value in level)
-        level = [inner for inside in insides for inner in inside if isinstance(inner, dict | list)]
-    return bool(level)
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(map(_has_nul, value))
 
 
 def _rows(room_pk: int) -> QuerySet[Event]:
@@ -330,7 +256,7 @@ def _trim_by_age(row: Room, now: datetime) -> int:
     if not days:
         return 0
     with transaction.atomic(using=database()):
-        locked = _locked({row.pk}).get(row.pk)
+        locked = statements.lock_rooms(database(), {row.pk}).get(row.pk)
         if locked is None:
             return 0
         some = _rows(row.pk).filter(seq__gt=locked.tail, seq__lte=locked.tail + _TRIM_AT_MOST)

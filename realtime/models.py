@@ -106,7 +106,7 @@ class Event(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("room", "seq"), name="realtime_one_event_per_seq"),
             models.UniqueConstraint(
-                fields=("room", "actor", "key"),
+                fields=("room", "key", "actor"),
                 condition=models.Q(key__isnull=False),
                 name="realtime_one_event_per_key",
             ),

@@ -121,7 +121,7 @@ def signal(room_pk: int, body: bytes) -> None:
 
 def commit(entries: Sequence[Entry]) -> list[Outcome]:
     """Append entries in one transaction, and tell everyone once it has committed."""
-    with transaction.atomic(using=log.database()):
+    with transaction.atomic(using=log.database(), savepoint=False):
         outcomes = log.append(entries)
         fresh: dict[int, list[protocol.Frame]] = {}
         for entry, outcome in zip(entries, outcomes, strict=True):

@@ -59,6 +59,11 @@ class Kind:
         for word in (cls.name, *cls._by_name):
             check_name(word, cls)
 
+    @property
+    def folds(self) -> bool:
+        """Whether there is a `reduce` to call."""
+        return type(self).reduce is not Kind.reduce
+
     def parse(self, name: str, arguments: dict[str, Any]) -> Command:
         """Return the command that a client asked for, validated, or raise `UnknownCommand` or `Invalid`."""
         command = self._by_name.get(name)

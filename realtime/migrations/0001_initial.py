@@ -225,7 +225,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("room", "seq"), name="realtime_one_event_per_seq"),
                     models.UniqueConstraint(
                         condition=models.Q(("key__isnull", False)),
-                        fields=("room", "actor", "key"),
+                        fields=("room", "key", "actor"),
                         name="realtime_one_event_per_key",
                     ),
                 ],

@@ -1,0 +1,157 @@
+"""The statements of an append, written out: the ORM would compile each anew, at several times its cost.
+
+They are built from the models' own columns and Django's own converters, for any database that Django knows, and kept by shape.
+Everything else in this package goes through the ORM. No value is ever part of a statement's text.
+"""
+
+# ruff: noqa: S608 - what is put together is names of columns and placeholders
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connections, models
+
+from realtime.models import Event, Room
+
+_ROWS_AT_ONCE = 64
+
+
+class NewEvent(NamedTuple):
+    """A row to be inserted. `data` is JSON text."""
+
+    room_pk: int
+    seq: int
+    name: str
+    data: str
+    actor: str
+    actor_name: str
+    at: datetime
+    key: str | None
+
+
+class NewHead(NamedTuple):
+    """What is to be written to a room. `state` is JSON text."""
+
+    head: int
+    tail: int
+    state: str
+    room_pk: int
+
+
+_EVENT_FIELDS = ("room", "seq", "name", "data", "actor", "actor_name", "at", "key")
+_HEAD_FIELDS = ("head", "tail", "state", "id")
+_AT = NewEvent._fields.index("at")
+
+
+def lock_rooms(alias: str, pks: Iterable[int]) -> dict[int, Room]:
+    """Return the rooms, locked where the database locks rows, in pk order."""
+    wanted = sorted(pks)
+    if not wanted:
+        return {}
+    converters = _converters(alias)
+    names = [field.attname for field in Room._meta.concrete_fields]
+    found: dict[int, Room] = {}
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_select_rooms(alias, len(wanted)), wanted)
+        for row in cursor.fetchall():
+            values = list(row)
+            for index, convert in converters:
+                values[index] = convert(values[index])
+            room = Room.from_db(alias, names, values)
+            found[room.pk] = room
+    return found
+
+
+def seqs_by_key(alias: str, room_pks: Iterable[int], keys: Iterable[str]) -> dict[tuple[int, str, str], int]:
+    """Return the seqs of the events with these keys, by (room pk, actor, key)."""
+    rooms, wanted = sorted(room_pks), sorted(keys)
+    if not wanted:
+        return {}
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_select_keys(alias, len(rooms), len(wanted)), [*rooms, *wanted])
+        return {(room, actor, key): seq for room, actor, key, seq in cursor.fetchall()}
+
+
+def insert_events(alias: str, rows: Sequence[NewEvent]) -> None:
+    connection = connections[alias]
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            values = [value for row in some for value in (*row[:_AT], adapt(row.at), *row[_AT + 1 :])]
+            cursor.execute(_insert(alias, len(some)), values)
+
+
+def update_rooms(alias: str, rows: Sequence[NewHead]) -> None:
+    """Write the rooms' heads, in one round trip where the database's driver can."""
+    with connections[alias].cursor() as cursor:
+        if len(rows) == 1:
+            cursor.execute(_update(alias), rows[0])
+        else:
+            cursor.executemany(_update(alias), rows)
+
+
+@functools.cache
+def _select_rooms(alias: str, count: int) -> str:
+    connection = connections[alias]
+    columns = ", ".join(_columns(alias, Room, [field.name for field in Room._meta.concrete_fields]))
+    (pk,) = _columns(alias, Room, ["id"])
+    lock = f" {connection.ops.for_update_sql()}" if connection.features.has_select_for_update else ""
+    return f"SELECT {columns} FROM {_table(alias, Room)} WHERE {pk} IN ({_places(count)}) ORDER BY {pk}{lock}"
+
+
+@functools.cache
+def _select_keys(alias: str, rooms: int, keys: int) -> str:
+    room, actor, key, seq = _columns(alias, Event, ["room", "actor", "key", "seq"])
+    wanted = f"{room} IN ({_places(rooms)}) AND {key} IN ({_places(keys)})"
+    return f"SELECT {room}, {actor}, {key}, {seq} FROM {_table(alias, Event)} WHERE {wanted}"
+
+
+@functools.cache
+def _insert(alias: str, count: int) -> str:
+    columns = ", ".join(_columns(alias, Event, _EVENT_FIELDS))
+    values = ", ".join([f"({_places(len(_EVENT_FIELDS))})"] * count)
+    return f"INSERT INTO {_table(alias, Event)} ({columns}) VALUES {values}"
+
+
+@functools.cache
+def _update(alias: str) -> str:
+    head, tail, state, pk = _columns(alias, Room, _HEAD_FIELDS)
+    return f"UPDATE {_table(alias, Room)} SET {head} = %s, {tail} = %s, {state} = %s WHERE {pk} = %s"
+
+
+@functools.cache
+def _converters(alias: str) -> list[tuple[int, Any]]:
+    """Return, by column, what Django does to a value of a room that comes from the database."""
+    connection = connections[alias]
+    found = []
+    for index, field in enumerate(Room._meta.concrete_fields):
+        column: Any = field.get_col(Room._meta.db_table)
+        each = connection.ops.get_db_converters(column) + column.get_db_converters(connection)
+        if each:
+            found.append((index, functools.partial(_convert, each, column, alias)))
+    return found
+
+
+def _convert(converters: list[Any], column: Any, alias: str, value: Any) -> Any:
+    for convert in converters:
+        value = convert(value, column, connections[alias])
+    return value
+
+
+def _table(alias: str, model: type[models.Model]) -> str:
+    return connections[alias].ops.quote_name(model._meta.db_table)
+
+
+def _columns(alias: str, model: type[models.Model], names: Iterable[str]) -> list[str]:
+    quote = connections[alias].ops.quote_name
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    return [quote(field.column) for field in fields]
+
+
+def _places(count: int) -> str:
+    return ", ".join(["%s"] * count)
