@@ -73,7 +73,7 @@ class Reader:
         return self.run(sys.executable, "manage.py", *arguments)
 
     def execute(self, samples: Iterable[Block]) -> str:
-        """Run blocks of Python one after the other, as one would type them into `manage.py shell`."""
+        """Run blocks of Python one after the other, as one would type them into `manage.py shell`, after Django's checks."""
         typed = [{"place": str(block), "line": block.line, "code": block.text} for block in samples]
         return self.run(sys.executable, "-m", "tests.docs.reader", typed=json.dumps(typed))
 
@@ -96,8 +96,11 @@ def main() -> None:
     """The process in which samples run: reads them from its standard input."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
     import django
+    from django.core.management import call_command
 
     django.setup()
+    call_command("check", fail_level="WARNING")
+    call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
     names: dict[str, object] = {"__name__": "sample"}
     for sample in json.load(sys.stdin):
         code = "\n" * (sample["line"] - 1) + sample["code"]

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.docs.reader import Reader
 from tests.support.visitor import Visitor
+
+pytestmark = pytest.mark.timeout(180)  # a project is made, migrated and served
 
 Runserver = Callable[[Reader], str]
 

@@ -9,6 +9,8 @@ import pytest
 from tests.docs.pages import PAGES, Block, blocks, name, page
 from tests.docs.reader import Reader
 
+pytestmark = pytest.mark.timeout(180)  # a project is made, migrated and served
+
 PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 WITH_SERVICES = {page("docs/howto/postgresql.md")}
 LANGUAGES = {"python", "js", "html", "css", "json", "sh", "text", "nginx", "ini"}
@@ -22,8 +24,6 @@ def all_in(*languages: str) -> list[Block]:
 def test_the_python_of_a_page_runs(text: Path, reader: Reader) -> None:
     if text.name != "README.md":  # the reader has done that
         reader.follow(text)
-    reader.manage("check", "--fail-level", "WARNING")
-    reader.manage("makemigrations", "--check", "--dry-run")
     reader.execute(block for block in blocks(text) if block.language == "python" and not block.path)
 
 

@@ -21,6 +21,8 @@ from tests.support.services import Postgres
 from tests.support.visitor import Visitor
 from tests.support.wsclient import Client
 
+pytestmark = pytest.mark.timeout(180)  # a project is made, migrated and served
+
 Runserver = Callable[[Reader], str]
 
 
