@@ -270,6 +270,7 @@ class Connection:
         self._joined[push.topic] = joined
         welcome = {
             "seq": head,
+            "tail": admission.tail,
             "events": protocol.listed(missed),
             "more": reached < head,
             "complete": complete,

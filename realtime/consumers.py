@@ -33,6 +33,7 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     home = await node.current()
+    daphne.hold(send, home)
     try:
         person = await home.identify(_cookies(scope))
     except Refusal as refusal:

@@ -15,10 +15,11 @@ from realtime.protocol import Frame
 
 
 class Standing(NamedTuple):
-    """What the log says of a room: its newest seq, and whether it was closed."""
+    """What the log says of a room: its newest seq, whether it was closed, and the newest seq that is no longer kept."""
 
     head: int
     closed: bool = False
+    tail: int = 0
 
 
 class Feed:

@@ -113,7 +113,9 @@ class Hub:
         except Refusal:
             return
         room.roster.reconcile(seats[room.pk], self._node)
-        self._expect(room, heads[room.pk].head if room.pk in heads else 0)
+        standing = heads.get(room.pk, Standing(0))
+        room.tail = standing.tail
+        self._expect(room, standing.head)
 
     def _close(self, room: LocalRoom) -> None:
         room.close()
@@ -141,8 +143,7 @@ class Hub:
             case Moved(_, node, seats):
                 self._note_moves(room, node, seats)
             case Cleared(_, seq):
-                room.feed.forget(seq)
-                room.send([protocol.push(None, room.topic, "room_cleared", {"seq": seq})])
+                self._clear(room, seq)
             case Ended(_, code, message):
                 self._end(room, Refusal(code, message))
 
@@ -160,6 +161,11 @@ class Hub:
             else:
                 room.roster.enter((node, client_id), actor)
         room.tell_presence_soon()
+
+    def _clear(self, room: LocalRoom, seq: int) -> None:
+        room.tail = max(room.tail, seq)
+        room.feed.forget(seq)
+        room.send([protocol.push(None, room.topic, "room_cleared", {"seq": seq})])
 
     def _end(self, room: LocalRoom, refusal: Refusal) -> None:
         for subscription in room.subscriptions():
@@ -289,6 +295,8 @@ class Hub:
             self._end(room, RoomClosed())
         elif standing.head < position:
             self._start_over(room, standing.head)
+        elif standing.tail > room.tail and standing.tail >= position:
+            self._clear(room, standing.tail)
         elif standing.head > room.feed.position:
             self._expect(room, standing.head)
             return True

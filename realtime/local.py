@@ -69,11 +69,14 @@ class Subscription:
 
 
 class LocalRoom:
-    """`sent` is the newest seq written to the live subscriptions; `feed.position` runs ahead of it within a turn."""
+    """`sent` is the newest seq written to the live subscriptions; `feed.position` runs ahead of it within a turn.
+
+    `tail` is the newest seq that is known to have left the log.
+    """
 
     __slots__ = (
         "_flushing", "_listed", "_loop", "_newcomers", "_outgoing", "_telling", "feed", "filling", "lagging", "live", "opened",
-        "pk", "reads", "roster", "sent", "topic",
+        "pk", "reads", "roster", "sent", "tail", "topic",
     )  # fmt: skip
 
     def __init__(self, pk: int, topic: str, head: int) -> None:
@@ -83,6 +86,7 @@ class LocalRoom:
         self.feed = Feed(head, settings.RECENT_EVENTS, settings.RECENT_BYTES)
         self.roster = Roster()
         self.sent = head
+        self.tail = 0
         self.live: dict[Subscription, None] = {}
         self.lagging: dict[Subscription, None] = {}
         self.filling: asyncio.Task[None] | None = None

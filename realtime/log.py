@@ -188,8 +188,8 @@ def before(room_pk: int, topic: str, seq: int | None, limit: int, max_bytes: int
 
 def heads(room_pks: Iterable[int]) -> dict[int, Standing]:
     """Return where each of the rooms that exist stands, in one query."""
-    rows = Room.objects.using(database()).filter(pk__in=list(room_pks)).values_list("pk", "head", "closed")
-    return {pk: Standing(head, closed) for pk, head, closed in rows}
+    rows = Room.objects.using(database()).filter(pk__in=list(room_pks)).values_list("pk", "head", "closed", "tail")
+    return {pk: Standing(head, closed, tail) for pk, head, closed, tail in rows}
 
 
 def clear(room_pk: int) -> int:

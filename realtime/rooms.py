@@ -173,7 +173,7 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
 
     The page's script then joins with `since` = `seq`, so that nothing falls between. A closed room is shown too.
     """
-    row = _row(room)
+    row = _row(room.slug if isinstance(room, Room) else room)
     person = auth.of_request(request)
     role = policy.roles([(row.pk, person)]).get((row.pk, person.user_pk or ""))
     policy.check_see(person, row, role)

@@ -139,6 +139,7 @@ async def test_a_join_is_answered_with_everything_a_client_needs(node: FakeNode)
     assert [event["seq"] for event in welcome.pop("events")] == [2, 3]
     assert welcome == {
         "seq": 3,
+        "tail": 0,
         "more": False,
         "complete": True,
         "state": {"value": 3},
@@ -509,6 +510,16 @@ async def test_replies_wait_for_a_client_that_does_not_read_and_come_before_the_
     await settle()
     assert (await lane.reply("2")).response == {"seq": 1}
     assert lane.seqs == [1]
+
+
+async def test_replies_keep_their_order_while_the_lane_comes_back(node: FakeNode) -> None:
+    connection, lane = node.connect()
+    lane.paused = True
+    await send(connection, None, "1", "phoenix", "heartbeat", {})
+    lane.paused = False
+    await send(connection, None, "2", "phoenix", "heartbeat", {})
+    connection.resumed()
+    assert [frame.ref for frame in lane.frames] == ["1", "2"]
 
 
 async def test_one_who_never_takes_replies_is_closed(node: FakeNode, settings: Settings) -> None:

@@ -437,6 +437,30 @@ async def test_a_room_that_ends_ends_for_everyone(hub: Hub) -> None:
     assert hub.rooms == {}
 
 
+async def test_a_room_that_another_process_cleared_unheard_says_so(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    ring(log.append(5))
+    await settle()
+    log.remove_up_to(5)
+    await hub.watch()
+    await hub.watch()
+    await settle()
+    assert (await client.event("room_cleared")).payload == {"seq": 5}
+    assert await after(hub, 2) == []
+
+
+async def test_a_room_that_is_only_trimmed_says_nothing(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    ring(log.append(5))
+    await settle()
+    log.remove_up_to(3)
+    await hub.watch()
+    await settle()
+    assert client.named("room_cleared") == []
+
+
 async def test_a_cleared_room_says_so_and_serves_nobody_what_is_gone(hub: Hub, log: FakeLog, ring: Ring) -> None:
     client = FakeClient(hub)
     await client.join()

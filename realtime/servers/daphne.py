@@ -7,22 +7,58 @@ wire, and frames go through ASGI `send`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from autobahn.websocket.protocol import WebSocketProtocol as Autobahn
 from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 
+class Home(Protocol):
+    """What is waited for: a node."""
+
+    def leave(self) -> None: ...
+
+    def left(self) -> Coroutine[Any, Any, None]: ...
+
+
+_held: WeakSet[Any] = WeakSet()
+
+
+def hold(send: Any, home: Home) -> None:
+    """Have daphne wait, when it stops, until `home` has left.
+
+    It waits for its applications by itself, but for none of them while any handshake is under way (`kill_all_applications`).
+    """
+    if _protocol(send) is None or home in _held:
+        return
+    from twisted.internet import reactor  # imported late: the import itself would choose a reactor
+
+    _held.add(home)
+    events: Any = reactor
+    events.addSystemEventTrigger("before", "shutdown", _leave, home)
+
+
+def _leave(home: Home) -> Deferred[None]:
+    home.leave()
+    return Deferred.fromFuture(asyncio.ensure_future(home.left()))
+
+
 def wire(send: Any) -> Wire | None:
     """Return the wire under daphne's `send`, or None."""
+    protocol = _protocol(send)
+    return Wire(protocol) if protocol is not None and hasattr(protocol.transport, "registerProducer") else None
+
+
+def _protocol(send: Any) -> WebSocketProtocol | None:
     protocol = send.args[0] if isinstance(send, partial) and send.args else None
-    if not isinstance(protocol, WebSocketProtocol) or not hasattr(protocol.transport, "registerProducer"):
-        return None
-    return Wire(protocol)
+    return protocol if isinstance(protocol, WebSocketProtocol) else None
 
 
 @implementer(IPushProducer)

@@ -137,6 +137,14 @@ test("what was cleared goes, and what was under way with it does not come back",
   assert.equal(history.isComplete, true);
 });
 
+test("what is no longer kept further up leaves the page and what is between to be read", () => {
+  const { lines, history } = stage({ head: 100 });
+  const first = lines.seqs[0];
+  history.clear(first - 2);
+  assert.equal(lines.seqs[0], first);
+  assert.equal(history.isComplete, false);
+});
+
 test("a gap is marked where it is", () => {
   const { lines, history } = stage({ head: 50 });
   history.gap(900);

@@ -416,6 +416,16 @@ test("a room that ended can be joined again", async () => {
   assert.equal(room.status, "joined");
 });
 
+test("what left the log while the page was away is said at the join, once", async () => {
+  const { world, room } = await joined();
+  const cleared = collect(room, "cleared");
+  for (const tail of [6, 6, 9]) {
+    await reconnect(world);
+    world.peer.welcome({ seq: 10, tail });
+  }
+  assert.deepEqual(cleared, [{ seq: 6 }, { seq: 9 }]);
+});
+
 test("room_cleared is passed on", async () => {
   const { world, room } = await joined();
   const cleared = collect(room, "cleared");

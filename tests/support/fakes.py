@@ -147,6 +147,7 @@ class FakeLog:
     def __init__(self, page_size: int = 200) -> None:
         self.rooms: dict[int, list[protocol.Frame]] = {1: []}
         self.closed: set[int] = set()
+        self.tails: dict[int, int] = {}
         self.present: dict[int, dict[Seat, Actor]] = {}
         self.reads: list[tuple[str, Any]] = []
         self.gate = asyncio.Event()
@@ -168,6 +169,7 @@ class FakeLog:
 
     def remove_up_to(self, seq: int, room_pk: int = 1) -> None:
         self.rooms[room_pk] = [frame for frame in self.rooms[room_pk] if frame.seq > seq]
+        self.tails[room_pk] = seq
 
     def asked(self, what: str) -> list[Any]:
         return [about for name, about in self.reads if name == what]
@@ -178,7 +180,7 @@ class FakeLog:
 
     async def heads(self, room_pks: list[int]) -> dict[int, Standing]:
         await self._answer("heads", room_pks)
-        return {pk: Standing(self.head(pk), pk in self.closed) for pk in room_pks if pk in self.rooms}
+        return {pk: Standing(self.head(pk), pk in self.closed, self.tails.get(pk, 0)) for pk in room_pks if pk in self.rooms}
 
     async def seats(self, room_pks: list[int]) -> dict[int, dict[Seat, Actor]]:
         await self._answer("seats", room_pks)

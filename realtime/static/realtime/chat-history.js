@@ -98,7 +98,7 @@ export class History extends EventTarget {
     this.#cleared = seq;
     this.#scroll.keep(this.#lines.nodes, () => this.#lines.dropThrough(seq));
     this.#oldest = Math.max(this.#oldest, seq + 1);
-    this.#isComplete = true;
+    this.#isComplete ||= this.#oldest === seq + 1;
     this.#changed();
   }
 

@@ -61,6 +61,8 @@ export class Room extends EventTarget {
   #you;
   /** @type {string | null} whose commands the outbox holds */
   #senderId = null;
+  /** The newest seq known to have left the log. */
+  #tail = 0;
   /** @type {Refusal | null} */
   #refusal = null;
   #lastQuestion = 0;
@@ -226,6 +228,7 @@ export class Room extends EventTarget {
   /** @param {Welcome} welcome */
   #joined(welcome) {
     const gap = !this.#feed.continues(welcome);
+    if (gap && welcome.seq < this.#tail) this.#tail = 0;
     this.#welcome = welcome;
     this.#you = welcome.you;
     this.#sendAs(welcome.you?.id ?? "");
@@ -233,10 +236,21 @@ export class Room extends EventTarget {
     this.#fire("status", this.status);
     if (gap) this.#fire("gap", welcome);
     this.#fire("joined", welcome);
+    this.#cleared(welcome.tail);
     this.#feed.catchUp(welcome);
     this.#joining?.resolve(welcome);
     this.#joining = null;
     this.#flush();
+  }
+
+  /**
+   * Events up to this seq have left the log, now or while the page was away.
+   * @param {number} seq
+   */
+  #cleared(seq) {
+    if (seq <= this.#tail) return;
+    this.#tail = seq;
+    this.#fire("cleared", { seq });
   }
 
   /** Send what waits, unless a handler has left the room meanwhile. */
@@ -264,7 +278,7 @@ export class Room extends EventTarget {
    */
   #receive(name, payload) {
     if (name.startsWith("presence_")) this.#presence.receive(name, payload);
-    else if (name === "room_cleared") this.#fire("cleared", { seq: isSeq(payload.seq) ? payload.seq : 0 });
+    else if (name === "room_cleared") this.#cleared(isSeq(payload.seq) ? payload.seq : 0);
     else if (!name.startsWith("room_") && !name.startsWith("phx_")) this.#event(readEvent(name, payload));
   }
 

@@ -107,7 +107,7 @@ export class Peer {
 export function welcome(response = {}) {
   const you = { id: "user:7", name: "alice" };
   const room = { title: "Lobby", kind: "chat" };
-  return { seq: 0, events: [], more: false, complete: true, state: {}, you, can: ["act"], room, ...response };
+  return { seq: 0, tail: 0, events: [], more: false, complete: true, state: {}, you, can: ["act"], room, ...response };
 }
 
 export function event(seq, { name = "message", by = { id: "user:9", name: "bob" }, key = null, data = {} } = {}) {

@@ -18,6 +18,7 @@
  * @typedef {object} Welcome
  * @property {number} seq           the newest seq of the room; `state` stands exactly here
  * @property {LoggedEvent[]} events what came after `since`, oldest first
+ * @property {number} tail  events up to this seq are no longer kept
  * @property {boolean} more         true: the rest, up to `seq`, follows as ordinary events
  * @property {boolean} complete     false: the kept log starts later than `since`
  * @property {{[name: string]: any}} state
@@ -81,12 +82,13 @@ export function readEvents(list) {
  * @returns {Welcome}
  */
 export function readWelcome(response) {
-  const { seq, state, you, can, room } = response;
+  const { seq, tail, state, you, can, room } = response;
   const events = readEvents(response.events);
   return {
     ...response,
     events,
     seq: isSeq(seq) ? seq : (events.at(-1)?.seq ?? 0),
+    tail: isSeq(tail) ? tail : 0,
     more: response.more === true,
     complete: response.complete !== false,
     state: isObject(state) ? state : {},
