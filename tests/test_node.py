@@ -152,7 +152,7 @@ async def test_a_database_that_is_gone_for_a_moment_is_a_reason_to_try_again(
     visit = Visit(node)
     await visit.join()
     with monkeypatch.context() as patch:
-        patch.setattr(log, "_locked", lambda pks: (_ for _ in ()).throw(OperationalError("gone")))
+        patch.setattr(log, "append", lambda entries: (_ for _ in ()).throw(OperationalError("gone")))
         refusal = await visit.add(1)
         assert (refusal["code"], refusal["retry_after"] > 0) == ("unavailable", True)
     assert await visit.add(1) == {"seq": 1}
