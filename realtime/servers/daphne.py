@@ -28,6 +28,8 @@ class Home(Protocol):
     def left(self) -> Coroutine[Any, Any, None]: ...
 
 
+_GIVING_UP = 4002
+
 _held: WeakSet[Any] = WeakSet()
 
 
@@ -61,6 +63,11 @@ def _protocol(send: Any) -> WebSocketProtocol | None:
     return protocol if isinstance(protocol, WebSocketProtocol) else None
 
 
+def _close(protocol: WebSocketProtocol, code: int | None = None) -> None:
+    """Close as daphne does, but not with 1000, which tells clients to stay away, when a socket is a day old (its own timeout)."""
+    WebSocketProtocol.serverClose(protocol, _GIVING_UP if code is None else code)
+
+
 @implementer(IPushProducer)
 class Wire:
     """Writes to the transport of a WebSocket that is open, and is paused while its buffer is full."""
@@ -71,6 +78,7 @@ class Wire:
         self._protocol = protocol
         self.paused = False
         self.on_resume: Callable[[], None] = lambda: None
+        protocol.serverClose = partial(_close, protocol)
         protocol.transport.unregisterProducer()
         protocol.transport.registerProducer(self, True)
 

@@ -17,6 +17,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
+WAKE = """
+from django.db import DatabaseError, connection
+for attempt in range(20):
+    connection.close()
+    try:
+        Room.objects.exists()
+        break
+    except DatabaseError:
+        continue
+"""
+"""Code to run first where the console may hold connections that a fault has cut."""
+
 
 class Console:
     """The near end: starts the process with the environment of a site."""

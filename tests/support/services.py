@@ -50,11 +50,11 @@ class Postgres:
 
     def __init__(self) -> None:
         self._bin = Path(programs.need(programs.POSTGRES)).resolve().parent
-        self._user = "postgres" if os.geteuid() == 0 else None
+        self.user = "postgres" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="realtime-postgres-"))
         self.port = free_port()
-        if self._user:
-            shutil.chown(self._folder, self._user)
+        if self.user:
+            shutil.chown(self._folder, self.user)
         command = [str(self._bin / "postgres"), "-D", "cluster", "-h", HOST, "-p", str(self.port)]
         for setting in ("unix_socket_directories=", "fsync=off", "full_page_writes=off", "max_connections=200"):
             command += ["-c", setting]
@@ -64,7 +64,7 @@ class Postgres:
             log_file=self._folder / "postgres.log",
             ready=self._ready,
             cwd=self._folder,
-            user=self._user,
+            user=self.user,
         )
 
     def start(self) -> None:
@@ -99,8 +99,8 @@ class Postgres:
         done = subprocess.run(
             [str(self._bin / program), *arguments],
             cwd=self._folder,
-            user=self._user,
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "USER": self._user or getpass.getuser()},
+            user=self.user,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "USER": self.user or getpass.getuser()},
             capture_output=True,
             text=True,
             timeout=60,

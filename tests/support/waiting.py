@@ -1,5 +1,6 @@
 """Waiting for something outside this process to become true, under a deadline. The one place that pauses."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,4 +19,14 @@ def until(look: Callable[[], T | None], within: float, what: str) -> T:
         if time.monotonic() > deadline:
             raise TooLate(f"{what}: not within {within:g} s")
         time.sleep(0.02)
+    return seen
+
+
+async def eventually(look: Callable[[], T | None], within: float, what: str | Callable[[], str]) -> T:
+    """The same, while the event loop goes on. `what` may be a callable that says how it stands."""
+    deadline = time.monotonic() + within
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            raise TooLate(f"{what if isinstance(what, str) else what()}: not within {within:g} s")
+        await asyncio.sleep(0.02)
     return seen

@@ -1,0 +1,68 @@
+"""A server is asked to stop, as in every deployment: its clients come back elsewhere, spread over a while, and lose nothing."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.faults.stage import DAPHNE, LANE, SERVINGS, Serving
+from tests.support import ledger
+from tests.support.sites import EMBEDDED, PUBSUB, Backend
+
+COME_BACK = {4000, 1012}
+
+NODES = "result = sorted(set(models.Presence.objects.filter(room__slug__in=slugs).values_list('node', flat=True)))"
+LEFT = "result = [models.Node.objects.filter(pk=node).count(), models.Presence.objects.filter(node=node).count()]"
+
+
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_a_server_that_stops_says_when_to_come_back_answers_and_frees_its_lease(
+    stage: Callable[..., Any], serving: Serving
+) -> None:
+    leaving = await stage(EMBEDDED, (serving,), RETURNS_PER_SECOND=10)
+    other = await stage(EMBEDDED, (DAPHNE,))
+    server = leaving.servers[0]
+    async with leaving.crowd(24, slugs=other.slugs, addresses=[server.url]) as crowd:
+        (node,) = await asyncio.to_thread(leaving.site.console.run, NODES, slugs=crowd.slugs)
+        for regular in crowd.regulars:
+            regular.addresses = [other.servers[0].url]
+        async with crowd.talking(100):
+            await asyncio.sleep(0.5)
+            before = sum(len(regular.acknowledged) for regular in crowd.regulars)
+            began = time.monotonic()
+            await asyncio.to_thread(server.stop, 30)
+            took = time.monotonic() - began
+            assert await asyncio.to_thread(leaving.site.console.run, LEFT, node=node) == [0, 0], "the lease is not freed"
+            await crowd.joined()
+        await ledger.audit(leaving.site, crowd)
+        print(f"{serving}: stopped within {took:.1f} s; {crowd.closes} {before=}")
+        assert set(crowd.closes) <= COME_BACK, crowd.closes
+        for regular in crowd.regulars:
+            assert regular.windows == [2.4], f"{regular.name} was told {regular.windows}"
+        returns = sorted(regular.opened[1] - began for regular in crowd.regulars)
+        assert returns[-1] > 1.0, f"all came back at once: {returns}"
+        first_fifth = sum(moment < 0.5 for moment in returns)
+        assert first_fifth < 16, f"a spike: {returns}"
+    assert took < 10
+
+
+@pytest.mark.parametrize("backend", [EMBEDDED, PUBSUB], ids=str)
+async def test_a_rolling_restart_under_load_loses_nothing_and_brings_no_spike(
+    stage: Callable[..., Any], backend: Backend
+) -> None:
+    set_up = await stage(backend, (DAPHNE, LANE), RETURNS_PER_SECOND=10)
+    async with set_up.crowd() as crowd:
+        async with crowd.talking(60):
+            for server in set_up.servers:
+                await asyncio.sleep(set_up.dice.random())
+                await asyncio.to_thread(server.stop, 30)
+                await asyncio.to_thread(server.start)
+                await crowd.joined()
+        await ledger.audit(set_up.site, crowd)
+        assert set(crowd.closes) <= COME_BACK, crowd.closes
+        assert crowd.refusals.keys() <= {"going_away"}
+        assert crowd.refusals["going_away"] >= len(crowd.regulars)
+        await crowd.see_each_other()
+        assert not crowd.wrongs
