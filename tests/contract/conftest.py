@@ -4,17 +4,23 @@ Every test of this folder ends with a look into the logs of all servers: nothing
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.support.logs import Logs, trouble
-from tests.support.servers import Server
-from tests.support.sites import EMBEDDED, Site
+from tests.support.servers import PROGRAMS, Program, Server
+from tests.support.sites import EMBEDDED, PUBSUB, Site
 from tests.support.wsclient import Client
 
 SECONDS = 120
+PAIRS = {
+    "sqlite+memory-daphne": (EMBEDDED, "daphne"),
+    "postgres+redis-pubsub-uvicorn": (PUBSUB, "uvicorn"),
+}
+in_pairs = pytest.mark.parametrize(("site", "server"), PAIRS.values(), ids=PAIRS, indirect=True)
+"""For long tables whose answers hang on each database and each server program, but not on their combination."""
+
 _logs = Logs()
 
 Connect = Callable[..., Awaitable[Client]]
@@ -48,14 +54,9 @@ def logs() -> Iterator[Logs]:
 
 
 @pytest.fixture(scope="session")
-def neighbour(site: Site, neighbours: Callable[[Site], Server]) -> Server:
-    """A second server of the site; shared, so leave it running."""
-    return neighbours(site)
-
-
-@pytest.fixture(scope="session")
-def neighbours() -> Callable[[Site], Server]:
-    return cache(Site.serve)
+def neighbour(site: Site, server: Server, servers: Callable[[Site, Program], Server]) -> Server:
+    """A second server of the site, under the other program; shared, so leave it running."""
+    return next(other for program in PROGRAMS if (other := servers(site, program)) is not server)
 
 
 @pytest.fixture(scope="session")

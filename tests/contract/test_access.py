@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Connect
+from tests.contract.conftest import Connect, in_pairs
 from tests.support.sites import Site
+
+pytestmark = in_pairs
 
 PEOPLE = ("", "alice", "bob", "admin")  # a guest; somebody logged in; a member of the room; staff
 ALLOWED = {

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.contract.conftest import Connect
+from tests.contract.conftest import Connect, in_pairs
 from tests.support.console import ROOT
 from tests.support.logs import Logs
 from tests.support.sites import Site
 from tests.support.wsclient import Client
+
+pytestmark = in_pairs
 
 KIB = 1024
 HEARTBEAT = ["1", "1", "phoenix", "heartbeat", {}]

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.contract.conftest import Connect
+from tests.contract.conftest import Connect, in_pairs
 from tests.support.servers import Server
+
+pytestmark = in_pairs
 
 
 async def refusal(connect: Connect, server: Server, **options: Any) -> int:

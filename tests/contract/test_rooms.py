@@ -19,6 +19,7 @@ async def test_a_join_says_where_the_room_stands(site: Site, come: Connect) -> N
     you = reply.response.pop("you")
     assert reply.response == {
         "seq": 2,
+        "tail": 0,
         "events": [],
         "more": False,
         "complete": True,

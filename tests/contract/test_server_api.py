@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from tests.contract.conftest import Connect
+from tests.contract.conftest import Connect, in_pairs
 from tests.support.logs import Logs
 from tests.support.servers import Server
 from tests.support.sites import Site
@@ -28,6 +28,7 @@ def patients() -> Callable[[Site], Server]:
     return cache(lambda site: site.serve("uvicorn", TEST_SETTINGS=settings))
 
 
+@in_pairs
 async def test_a_word_from_the_shell_is_heard_within_about_a_second(site: Site, enter: Connect) -> None:
     slug = site.room()
     guest = await enter(slug)
