@@ -4,13 +4,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format bench clean
 
 help:
 	@echo "make demo     run the demo site on http://127.0.0.1:8000/ (ARGS='--port 9000' to change the port)"
 	@echo "make test     run every test, over SQLite and over PostgreSQL"
 	@echo "make lint     check style and types"
 	@echo "make format   put the code into shape"
+	@echo "make bench    measure, and write docs/benchmarks.md (ARGS='--quick' to see in a minute that it works)"
 	@echo "make clean    remove what the other targets made"
 
 demo: .venv/demo.stamp
@@ -33,8 +34,12 @@ format: .venv/tests.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The peers on Node.js are left out, and said to be, where there is no npm.
+bench: .venv/bench.stamp
+	$(BIN)/python -m benchmarks $(ARGS)
+
 clean:
-	rm -rf .venv build dist staticfiles .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist benchmarks/peers/node_modules staticfiles .mypy_cache .pytest_cache .ruff_cache
 
 .venv/demo.stamp: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -43,6 +48,11 @@ clean:
 .venv/tests.stamp: requirements.txt tests/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@ .venv/demo.stamp
+
+.venv/bench.stamp: requirements.txt tests/requirements.txt benchmarks/requirements.txt benchmarks/peers/package.json | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	command -v npm >/dev/null && npm install --prefix benchmarks/peers --no-save --no-package-lock --no-audit --no-fund --silent || true
+	@touch $@ .venv/demo.stamp .venv/tests.stamp
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
