@@ -362,6 +362,19 @@ async def test_events_between_a_rooms_row_and_its_first_ear_are_not_missed(hub: 
 # The safety net
 
 
+async def test_the_safety_net_lets_nobody_live_before_their_join_is_answered(
+    hub: Hub, log: FakeLog, ring: Ring
+) -> None:
+    client = FakeClient(hub)
+    subscription = await hub.enter(client, "1", 1, "room:lobby", 0)
+    ring(log.append())
+    await hub.watch()
+    await settle()
+    assert client.batches == []
+    hub.begin(subscription, 0)
+    assert client.seqs == [1]
+
+
 async def test_what_the_bus_lost_arrives_all_the_same(hub: Hub, log: FakeLog) -> None:
     client = FakeClient(hub)
     await client.join()

@@ -134,7 +134,6 @@ async def test_a_room_that_is_deleted_ends_its_subscriptions(site: Site, enter: 
     assert (await guest.join(slug)).response["code"] == "unknown_room"
 
 
-@pytest.mark.needs_layer
 async def test_clearing_a_room_tells_those_who_show_it(site: Site, enter: Connect) -> None:
     slug = site.room()
     guest = await enter(slug)

@@ -34,7 +34,9 @@ def install() -> None:
         return
     npm = programs.need(programs.NPM)
     try:
-        done = subprocess.run([npm, *INSTALL], cwd=FOLDER, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(
+            [npm, *INSTALL, *PATIENCE], cwd=FOLDER, capture_output=True, text=True, timeout=100, check=False
+        )
         failure = done.stderr if done.returncode else ""
     except subprocess.TimeoutExpired:
         failure = "npm did not come to an end"
