@@ -254,6 +254,16 @@ _thread_bell: tuple[int, _Bell] | None = None
 _process: tuple[int, str] | None = None
 
 
+def _after_fork() -> None:
+    """A child has its parent's memory, but none of its event loops, threads or locks."""
+    global _lock
+    _lock = threading.Lock()
+    _listeners.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def process_id() -> str:
     """Return the name of this process: new in each, also after a fork."""
     global _process

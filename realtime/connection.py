@@ -315,7 +315,7 @@ class Connection:
         arguments = push.payload
         key = arguments.pop("key", None)
         if key is not None and (not isinstance(key, str) or not protocol.KEY_PATTERN.fullmatch(key)):
-            raise Invalid("key: expected 1 to 64 printable ASCII characters.")
+            raise Invalid("key: expected 1 to 64 printable ASCII characters without spaces.")
         command = joined.kind.parse(push.event, arguments)
         self._spend(self._bucket)
         self._spend(joined.bucket)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from django.db import router, transaction
 from django.db.models import F, Max, QuerySet
-from django.utils import timezone
 
 from realtime import conf, kinds, metrics, policy, protocol, statements, storable
 from realtime.auth import Person
@@ -57,6 +56,12 @@ def database() -> str:
     return router.db_for_write(Event)
 
 
+def state_of(row: Room) -> dict[str, Any]:
+    """Return the state that a room stands at. Before its first event that is its kind's `initial`. Raises `UnknownKind`."""
+    state: dict[str, Any] = row.state if row.head else row.state or kinds.get(row.kind).initial
+    return state
+
+
 def append(entries: Sequence[Entry]) -> list[Outcome]:
     """Append what may be appended, in one transaction, and return each entry's outcome, in order.
 
@@ -64,7 +69,7 @@ def append(entries: Sequence[Entry]) -> list[Outcome]:
     """
     with transaction.atomic(using=database(), savepoint=False):
         rooms = statements.lock_rooms(database(), {entry.room_pk for entry in entries})
-        desk = _Desk(rooms, _roles(entries, rooms), _seqs_by_key(entries), timezone.now())
+        desk = _Desk(rooms, _roles(entries, rooms), _seqs_by_key(entries), datetime.now(UTC))
         outcomes = [desk.judge(entry) for entry in entries]
         desk.write()
     return outcomes
@@ -78,7 +83,7 @@ class _Room:
         self.topic = protocol.topic(row.slug)
         self.kind = kinds.get(row.kind)
         self.first_head = row.head
-        self.saved = msgspec.json.encode(row.state or self.kind.initial)
+        self.saved = msgspec.json.encode(state_of(row))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -235,7 +240,7 @@ def _fitting(rows: Iterable[Event], topic: str, max_bytes: int) -> list[Frame]:
     size = 0
     for row in rows:
         by = Actor(row.actor, row.actor_name) if row.actor else None
-        frame = protocol.event(topic, row.seq, row.name, row.at, by, row.key, row.data)
+        frame = protocol.event(topic, row.seq, row.name, row.at.astimezone(UTC), by, row.key, row.data)
         size += len(frame.body)
         if frames and size > max_bytes:
             break
@@ -260,7 +265,9 @@ def _trim_by_age(row: Room, now: datetime) -> int:
         if locked is None:
             return 0
         some = _rows(row.pk).filter(seq__gt=locked.tail, seq__lte=locked.tail + _TRIM_AT_MOST)
-        newest = some.filter(at__lt=now - timedelta(days=days)).aggregate(newest=Max("seq"))["newest"]
+        newest = some.filter(at__lt=statements.storable_at(now - timedelta(days=days))).aggregate(newest=Max("seq"))[
+            "newest"
+        ]
         removed = _remove_up_to(locked, newest or 0)
         Room.objects.using(database()).filter(pk=row.pk).update(tail=locked.tail)
     return removed

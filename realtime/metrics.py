@@ -28,7 +28,11 @@ class Counter:
         yield f"# HELP {self.name} {self.says}"
         yield f"# TYPE {self.name} {self.kind}"
         for value, count in sorted(self.values.items()):
-            yield f'{self.name}{{{self.label}="{value}"}} {count}' if self.label else f"{self.name} {count}"
+            yield f'{self.name}{{{self.label}="{_escaped(value)}"}} {count}' if self.label else f"{self.name} {count}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 connections = Counter("realtime_connections", "Connections that are open.", kind="gauge")

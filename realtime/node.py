@@ -10,10 +10,9 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
-
-from django.utils import timezone
 
 from realtime import auth, bus, conf, log, presence, rooms
 from realtime.auth import Person
@@ -24,7 +23,7 @@ from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.leaving import Notice
 from realtime.log import Appended, Entry
-from realtime.presence import Move
+from realtime.presence import Move, Roll
 from realtime.protocol import Frame
 from realtime.roster import Seat
 
@@ -68,7 +67,7 @@ class Node:
         self._reader: Batcher[Read, Any] = Batcher(
             "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
         )
-        self._clerk: Batcher[Move, None] = Batcher(
+        self._clerk: Batcher[Move | Roll, None] = Batcher(
             "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
         )
         self.hub = Hub(self.id, _LogReads(self._read), self._moved)
@@ -149,15 +148,16 @@ class Node:
         except Refusal:
             self._lease_known = False
 
-    def _note_moves(self, moves: list[Move]) -> list[Refusal | None]:
+    def _note_moves(self, asked: list[Move | Roll]) -> list[Refusal | None]:
         """In the clerk's thread."""
-        presence.apply(self.id, moves)
+        presence.note(self.id, asked)
         seats: dict[int, list[tuple[str, Actor | None]]] = {}
-        for move in moves:
-            seats.setdefault(move.room_pk, []).append((move.connection, move.actor))
+        for move in asked:
+            if isinstance(move, Move):
+                seats.setdefault(move.room_pk, []).append((move.connection, move.actor))
         for room_pk, moved in seats.items():
             bus.publish(bus.Moved(room_pk, self.id, moved))
-        return [None] * len(moves)
+        return [None] * len(asked)
 
     def _move_noted(self, noted: asyncio.Future[None]) -> None:
         if not noted.cancelled() and noted.exception() is not None:
@@ -175,7 +175,7 @@ class Node:
             for subscription in room.subscriptions()
         ]
         try:
-            await self._read(lambda: presence.rewrite(self.id, here))
+            await self._clerk.submit(Roll(here))
         except Refusal:
             self._lease_known = False
             raise
@@ -190,7 +190,7 @@ class Node:
 
     async def _sweep(self) -> None:
         await self._read(presence.sweep)
-        await self._read(lambda: log.trim(timezone.now()))
+        await self._read(lambda: log.trim(datetime.now(UTC)))
 
     def _read(self, read: Read) -> asyncio.Future[Any]:
         return self._reader.submit(read)

@@ -27,6 +27,12 @@ class Move(msgspec.Struct, frozen=True):
     actor: Actor | None
 
 
+class Roll(msgspec.Struct, frozen=True):
+    """Everybody who is on a node now: what was noted before counts no more."""
+
+    moves: list[Move]
+
+
 def database() -> str:
     return router.db_for_write(Presence)
 
@@ -42,6 +48,17 @@ def renew(node: str, lease_seconds: float) -> bool:
         return True
     nodes.bulk_create([Node(id=node, started_at=Now(), lease_until=until)], ignore_conflicts=True)
     return False
+
+
+def note(node: str, asked: Sequence[Move | Roll]) -> None:
+    """Carry out moves and rolls in their order."""
+    rolls = [index for index, item in enumerate(asked) if isinstance(item, Roll)]
+    if rolls:
+        last = asked[rolls[-1]]
+        assert isinstance(last, Roll)
+        rewrite(node, last.moves)
+        asked = asked[rolls[-1] + 1 :]
+    apply(node, [item for item in asked if isinstance(item, Move)])
 
 
 def apply(node: str, moves: Sequence[Move]) -> None:

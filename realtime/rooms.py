@@ -177,6 +177,7 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
     person = auth.of_request(request)
     role = policy.roles([(row.pk, person)]).get((row.pk, person.user_pk or ""))
     policy.check_see(person, row, role)
+    state = _state(row)
     frames = log.before(row.pk, protocol.topic(row.slug), row.head + 1, events, conf.current().PAGE_BYTES)
     oldest = frames[0].seq if frames else row.head + 1
     people = presence.people(row.pk)
@@ -184,7 +185,7 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
         room=row,
         events=[msgspec.json.decode(frame.event) for frame in frames],
         seq=row.head,
-        state=row.state or kinds.get(row.kind).initial,
+        state=state,
         you=person.actor,
         can=policy.can(person, row, role),
         complete=oldest <= row.tail + 1,
@@ -206,12 +207,9 @@ def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, s
     role = roles.get((row.pk, person.user_pk or ""))
     try:
         policy.check_join(person, row, role)
-        kind = kinds.get(row.kind)
+        state = _state(row)
     except Refusal as refusal:
         return refusal
-    except UnknownKind as error:
-        logger.error("Nobody can join %s: %s", slug, error)
-        return Failed()
     return Admission(
         room_pk=row.pk,
         slug=row.slug,
@@ -219,11 +217,21 @@ def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, s
         kind=row.kind,
         head=row.head,
         tail=row.tail,
-        state=row.state or kind.initial,
+        state=state,
         can=policy.can(person, row, role),
         max_bytes=row.max_bytes,
         commands_per_second=row.commands_per_second,
     )
+
+
+def _state(row: Room) -> dict[str, Any]:
+    """Return a room's state. Where its kind is not installed nobody comes in: that is `Failed`, and said in the site's log."""
+    try:
+        kinds.get(row.kind)
+        return log.state_of(row)
+    except UnknownKind as error:
+        logger.error("Nobody can enter %s: %s", row.slug, error)
+        raise Failed from None
 
 
 def _row(room: str | Room) -> Room:
@@ -237,7 +245,7 @@ def _row(room: str | Room) -> Room:
 
 def _check_key(key: str | None) -> None:
     if key is not None and not protocol.KEY_PATTERN.fullmatch(key):
-        raise Invalid("key: expected 1 to 64 printable ASCII characters.")
+        raise Invalid("key: expected 1 to 64 printable ASCII characters without spaces.")
 
 
 def _actor(actor: AbstractBaseUser | Actor | None) -> Actor | None:

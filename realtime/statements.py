@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connections, models
+from django.utils import timezone
 
 from realtime.models import Event, Room
 
@@ -45,6 +47,11 @@ class NewHead(NamedTuple):
 _EVENT_FIELDS = ("room", "seq", "name", "data", "actor", "actor_name", "at", "key")
 _HEAD_FIELDS = ("head", "tail", "state", "id")
 _AT = NewEvent._fields.index("at")
+
+
+def storable_at(at: datetime) -> datetime:
+    """Return a moment in the form in which Django stores it: naive, in local time, where USE_TZ is off."""
+    return at if settings.USE_TZ else timezone.make_naive(at)
 
 
 def lock_rooms(alias: str, pks: Iterable[int]) -> dict[int, Room]:
@@ -82,7 +89,7 @@ def insert_events(alias: str, rows: Sequence[NewEvent]) -> None:
     with connection.cursor() as cursor:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
-            values = [value for row in some for value in (*row[:_AT], adapt(row.at), *row[_AT + 1 :])]
+            values = [value for row in some for value in (*row[:_AT], adapt(storable_at(row.at)), *row[_AT + 1 :])]
             cursor.execute(_insert(alias, len(some)), values)
 
 

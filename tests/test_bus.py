@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -282,3 +283,22 @@ def test_a_ring_carries_the_frames_as_they_were_encoded() -> None:
     frames = [event(1), event(2)]
     ring = bus.happened(7, frames)
     assert ring == Happened(7, [(frame.seq, frame.body, frame.event) for frame in frames])
+
+
+def test_a_child_process_does_not_ring_its_parents_loop() -> None:
+    bus._listeners.append(None)  # type: ignore[arg-type]
+    read, write = os.pipe()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads, which is the point
+            child = os.fork()
+        if not child:
+            os.write(write, str(len(bus._listeners)).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert os.read(read, 10) == b"0"
+        assert len(bus._listeners) == 1
+    finally:
+        bus._listeners.clear()
+        os.close(read)
+        os.close(write)

@@ -152,3 +152,8 @@ def test_a_counters_value_is_the_sum_of_what_was_added(steps: list[int]) -> None
 
 def test_a_counter_overlooks_what_it_does_not_know() -> None:
     assert COUNTER.reduce({"value": 3}, Fact("announcement", {"text": "hi"})) == {"value": 3}
+
+
+def test_a_counter_does_not_count_nothing() -> None:
+    with pytest.raises(Refusal, match="other than 0"):
+        COUNTER.decide({"value": 3}, COUNTER.parse("add", {"by": 0}), Actor("user:1", "alice"))

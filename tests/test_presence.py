@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from realtime import presence
 from realtime.kinds import Actor
 from realtime.models import Node, Presence, Room
-from realtime.presence import Move
+from realtime.presence import Move, Roll
 from tests.support import rows
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +196,19 @@ def test_people_are_listed_by_name_up_to_a_limit() -> None:
     alive("n")
     enter("n", room, ("a", BOB), ("b", ALICE), ("c", Actor("user:3", "carol")))
     assert [person.name for person in presence.people(room.pk, limit=2)] == ["alice", "bob"]
+
+
+@pytest.mark.django_db
+def test_a_roll_counts_for_everything_noted_before_it_and_nothing_after() -> None:
+    room, alice, bob = rows.room(), Actor("user:1", "alice"), Actor("user:2", "bob")
+    presence.renew("n", 30)
+    presence.apply("n", [Move("ghost", room.pk, bob)])
+    asked = [
+        Move("gone", room.pk, bob),
+        Roll([Move("a", room.pk, alice)]),
+        Move("b", room.pk, bob),
+        Move("a", room.pk, None),
+    ]
+    presence.note("n", asked)
+    assert [person.name for person in presence.people(room.pk)] == ["bob"]
+    assert list(Presence.objects.values_list("connection", flat=True)) == ["b"]

@@ -1,11 +1,15 @@
 """The statements of an append, beside what the ORM makes of the same rows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from realtime import log, statements
+from realtime.kinds import Fact
+from realtime.log import Entry
 from realtime.models import Event, Room
 from realtime.statements import NewEvent, NewHead
 from tests.support import rows
@@ -78,3 +82,16 @@ def test_a_key_is_found_through_its_index_and_not_through_the_rooms_whole_log() 
         (plan,) = [row[-1] for row in cursor.fetchall() if "realtime_event" in row[-1]]
     assert "realtime_one_event_per_key" in plan
     assert "room_id=? AND key=?" in plan
+
+
+def test_a_site_without_time_zones_stores_its_local_time_and_says_utc(settings: Settings) -> None:
+    settings.USE_TZ = False
+    settings.TIME_ZONE = "Asia/Tokyo"
+    room = rows.room()
+    log.append([Entry(room.pk, Fact("message", {"text": "x"}))])
+    at = Event.objects.get().at
+    assert at.tzinfo is None
+    (frame,) = log.since(room.pk, "room:x", 0, 10, 10_000)
+    said = datetime.fromisoformat(msgspec.json.decode(frame.event)["at"])
+    assert abs(said - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs((at - timedelta(hours=9)).replace(tzinfo=UTC) - said) < timedelta(seconds=1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from realtime.kinds.base import Actor, Command, Fact, Kind, State, register
+from realtime.kinds.base import Actor, Command, Fact, Kind, Refusal, State, register
 
 
 class Add(Command):
@@ -22,6 +22,8 @@ class Counter(Kind):
 
     def decide(self, state: State, command: Command, actor: Actor) -> Fact:
         assert isinstance(command, Add)
+        if command.by == 0:
+            raise Refusal("invalid", "add: expected `by` to be other than 0.")
         return Fact("added", {"by": command.by})
 
     def reduce(self, state: State, fact: Fact) -> State:

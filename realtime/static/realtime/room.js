@@ -41,7 +41,7 @@ import { Refusal } from "./refusal.js";
  * @property {(error: unknown) => void} report
  */
 
-const LEGAL_KEY = /^[\x20-\x7e]{1,64}$/;
+const LEGAL_KEY = /^[\x21-\x7e]{1,64}$/;
 /** What a frame needs beside the command's arguments: refs, topic, names, a key. */
 const FRAME_OVERHEAD_BYTES = 512;
 const MAX_QUESTIONS = 16;
@@ -186,11 +186,11 @@ export class Room extends EventTarget {
    * in `pending` by sending it again with its key.
    * @param {string} name
    * @param {{[name: string]: any}} [data]
-   * @param {{key?: string}} [options]  key: 1 to 64 printable ASCII characters
+   * @param {{key?: string}} [options]  key: 1 to 64 printable ASCII characters without spaces
    * @returns {Promise<{seq: number}>} rejects with a Refusal
    */
   async send(name, data = {}, { key = newKey() } = {}) {
-    if (!LEGAL_KEY.test(key)) throw new RangeError("expected a key of 1 to 64 printable ASCII characters");
+    if (!LEGAL_KEY.test(key)) throw new RangeError("expected a key of 1 to 64 printable ASCII characters without spaces");
     const text = JSON.stringify(data);
     if (!text?.startsWith("{")) throw new TypeError("expected a command's data to be an object");
     if (this.#tooLarge(text)) throw new Refusal("too_large", "This is too much to send at once.");
