@@ -23,6 +23,12 @@ INSTALL = (
     "--no-fund",
     "--loglevel=error",
 )
+PATIENCE = (
+    "--fetch-retries=2",
+    "--fetch-retry-mintimeout=1000",
+    "--fetch-retry-maxtimeout=5000",
+    "--fetch-timeout=20000",
+)
 ABSENCE = "The stock Phoenix client could not be installed"
 
 Line = dict[str, Any]
