@@ -1,0 +1,340 @@
+"""Every event once and in order to every client, or words of a gap: over two processes, a bus that loses, repeats and reorders,
+a database that is slow or out of reach, and clients that stop reading, are cut off, leave and come back.
+
+The oracle is each client's own count: what comes next is one more than what it has.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from realtime import bus, metrics
+from realtime.auth import Person
+from realtime.bus import Cleared, Ring
+from realtime.connection import Connection
+from realtime.errors import Refusal
+from realtime.hub import Hub
+from realtime.protocol import Batch
+from tests.properties import machines
+from tests.properties.held import HeldLog
+from tests.support.fakes import FakeLane, FakeNode, read
+from tests.support.wsclient import Frame
+
+PAGE = 3
+SMALL = {
+    "COMMANDS_PER_SECOND": 0,
+    "MAX_REPLIES": 8,
+    "PAGE_EVENTS": PAGE,
+    "PRESENCE_GATHER_SECONDS": 0,
+    "RECENT_EVENTS": 4,
+}
+READERS = st.integers(0, 3)
+HUBS = st.integers(0, 1)
+TURNS = st.sampled_from([0, 1, 2, 5, 50])
+TOPIC = "room:lobby"
+
+
+class Line(FakeLane):
+    """A transport that stops taking writes after so many, and hands on what it takes."""
+
+    def __init__(self, hear: Callable[[Frame], None]) -> None:
+        super().__init__()
+        self._hear = hear
+        self.patience: int | None = None
+
+    def write(self, batch: Batch) -> None:
+        super().write(batch)
+        for frame in batch.frames:
+            self._hear(read(frame))
+        if self.patience is not None:
+            self.patience -= 1
+            self.paused = self.patience <= 0
+
+
+class Reader:
+    """A client as docs/protocol.md asks it to be. `seq` is the newest that it has, None before it was ever in."""
+
+    def __init__(self, name: str, log: HeldLog) -> None:
+        self.person = Person(f"user:{name}", name)
+        self.seq: int | None = None
+        self.joined = False
+        self.receiving: asyncio.Task[None] | None = None
+        self.connection: Connection | None = None
+        self.line = Line(self.hear)
+        self.replies = 0
+        self._log = log
+        self._join_ref = 0
+        self._since: int | None = None
+        self._heartbeats = 0
+
+    # What it does
+
+    def connect(self, node: FakeNode) -> None:
+        self.line = Line(self.hear)
+        self.connection = Connection(node, self.person, self.line)  # type: ignore[arg-type]
+
+    def join_frame(self) -> str:
+        self._join_ref += 1
+        self._since = self.seq
+        self.joined = False
+        payload = {} if self.seq is None else {"since": self.seq}
+        return json.dumps([str(self._join_ref), str(self._join_ref), TOPIC, "phx_join", payload])
+
+    def leave_frame(self) -> str:
+        return json.dumps([str(self._join_ref), "leave", TOPIC, "phx_leave", {}])
+
+    def cut(self) -> None:
+        """The line ends, for whatever reason: as the consumer sees it."""
+        if self.receiving is not None:
+            self.receiving.cancel()
+        if self.connection is not None:
+            self.connection.closed()
+        self.connection = None
+        self.joined = False
+
+    # What it hears
+
+    def hear(self, frame: Frame) -> None:
+        if frame.event == "phx_reply":
+            self.replies += 1
+            if frame.ref == str(self._join_ref) and frame.ok:
+                self._welcome(frame.response)
+        elif frame.event in ("phx_error", "phx_close") and frame.join_ref == str(self._join_ref):
+            self.joined = False
+        elif frame.payload.get("name"):
+            assert self.joined, f"{frame} outside of a subscription"
+            self._take(frame.payload)
+
+    def _welcome(self, welcome: dict[str, Any]) -> None:
+        assert not self.joined
+        self.joined = True
+        since, first = self._since, [event["seq"] for event in welcome["events"]][:1]
+        self.seq = since
+        if since is None:
+            assert (welcome["events"], welcome["complete"], welcome["more"]) == ([], True, False)
+            self.seq = welcome["seq"]
+        elif not welcome["complete"]:
+            self.seq = first[0] - 1 if first else welcome["seq"]
+            assert since < self.seq <= self._log.tails.get(1, 0), f"{welcome} to {since}: there is no such gap"
+        for event in welcome["events"]:
+            self._take(event)
+        assert welcome["more"] or self.seq == welcome["seq"]
+
+    def _take(self, event: dict[str, Any]) -> None:
+        assert self.seq is not None
+        assert event["seq"] == self.seq + 1, f"expected {self.seq + 1}, got {event['seq']}"
+        assert event["data"] == {"text": f"number {event['seq']}"}
+        self.seq += 1
+
+
+class Delivery(machines.Turning):
+    @initialize(head=st.integers(0, 12))
+    def world(self, head: int) -> None:
+        self.subscriptions = metrics.subscriptions.values[""]
+        self.log = HeldLog(PAGE)
+        self.log.append(head)
+        self.nodes = [self.on_loop(lambda: FakeNode(self.log)) for _ in range(2)]
+        self.readers = [Reader(f"reader {number}", self.log) for number in range(4)]
+        self.rings: list[tuple[Hub, Ring]] = []
+        self.watching: dict[int, asyncio.Task[None]] = {}
+        self.cleared = 0
+
+    # The log and the bus
+
+    @rule(count=st.integers(1, 5), together=st.booleans(), here=HUBS)
+    def commit(self, count: int, together: bool, here: int) -> None:
+        """The process that commits hears of it at once; every other through the bus."""
+        frames = self.log.append(count)
+        for some in [frames] if together else [[frame] for frame in frames]:
+            ring = bus.happened(1, some)
+            self.on_loop(lambda ring=ring: self.nodes[here].hub.hear(ring))
+            self.rings += [(self.nodes[1 - here].hub, ring)]
+
+    @rule(count=st.integers(1, 5))
+    def commit_elsewhere(self, count: int) -> None:
+        """By a process that the bus does not reach, if it were not for the log."""
+        self.log.append(count)
+
+    @precondition(lambda self: self.rings)
+    @rule(index=st.integers(0, 9), again=st.booleans(), turns=TURNS)
+    def ring(self, index: int, again: bool, turns: int) -> None:
+        at = index % len(self.rings)
+        hub, ring = self.rings[at] if again else self.rings.pop(at)
+        self.on_loop(lambda: hub.hear(ring))
+        self.turn(turns)
+
+    @precondition(lambda self: self.rings)
+    @rule(index=st.integers(0, 9))
+    def lose(self, index: int) -> None:
+        del self.rings[index % len(self.rings)]
+
+    @rule(keep=st.integers(0, 8))
+    def trim(self, keep: int) -> None:
+        if self.log.head() - keep > self.log.tails.get(1, 0):
+            self.log.remove_up_to(self.log.head() - keep)
+
+    @rule()
+    def clear(self) -> None:
+        self.log.remove_up_to(self.log.head())
+        self.rings += [(node.hub, Cleared(1, self.log.head())) for node in self.nodes]
+
+    # The database
+
+    @precondition(lambda self: self.log.waiting)
+    @rule(index=st.integers(0, 9), refuse=st.sampled_from([False, False, False, True]), turns=TURNS)
+    def answer(self, index: int, refuse: bool, turns: int) -> None:
+        self.log.let_go(index, refuse=refuse)
+        self.turn(turns)
+
+    @rule(hold=st.booleans())
+    def be_slow_or_quick(self, hold: bool) -> None:
+        self.log.let_all_go()
+        self.log.holds = hold
+        self.turn()
+
+    @rule(hub=HUBS, turns=TURNS)
+    def watch(self, hub: int, turns: int) -> None:
+        """The safety net; a process looks once at a time."""
+        if hub not in self.watching or self.watching[hub].done():
+            self.watching[hub] = self.begin(look(self.nodes[hub].hub))
+        self.turn(turns)
+
+    # The clients
+
+    @rule(index=READERS, hub=HUBS, turns=TURNS)
+    def join(self, index: int, hub: int, turns: int) -> None:
+        """Join, or join again, where the line is; where there is none, on one of the processes."""
+        reader = self.readers[index]
+        if self.may_send(reader):
+            if self.gone(reader):
+                reader.cut()
+                self.on_loop(lambda: reader.connect(self.nodes[hub]))
+            self.send(reader, reader.join_frame())
+            self.turn(turns)
+
+    @rule(index=READERS, turns=TURNS)
+    def leave(self, index: int, turns: int) -> None:
+        reader = self.readers[index]
+        if not self.gone(reader) and self.may_send(reader):
+            self.send(reader, reader.leave_frame())
+            self.turn(turns)
+
+    @rule(index=READERS)
+    def be_cut_off(self, index: int) -> None:
+        self.on_loop(self.readers[index].cut)
+
+    @rule(index=READERS, count=st.integers(1, 9))
+    def send_heartbeats(self, index: int, count: int) -> None:
+        """Whose replies pile up for one who does not read."""
+        reader = self.readers[index]
+        for _ in range(count):
+            if not self.gone(reader) and self.may_send(reader):
+                self.send(reader, '[null,"h","phoenix","heartbeat",{}]')
+                self.turn(2)
+
+    @rule(index=READERS, writes=st.integers(0, 4))
+    def stop_reading(self, index: int, writes: int) -> None:
+        """At once, or after some more writes."""
+        line = self.readers[index].line
+        line.patience = writes
+        line.paused = line.paused or not writes
+
+    @rule(index=READERS, writes=st.none() | st.integers(1, 3), turns=TURNS)
+    def read_again(self, index: int, writes: int | None, turns: int) -> None:
+        self.resume(self.readers[index], writes)
+        self.turn(turns)
+
+    @rule(index=READERS)
+    def be_given_up(self, index: int) -> None:
+        """As a process does with one who has not read for long."""
+        reader = self.readers[index]
+        if not self.gone(reader):
+            connection = reader.connection
+            self.on_loop(lambda: connection.close_if_stuck(float("inf")))
+
+    @rule(turns=TURNS)
+    def let_time_pass(self, turns: int) -> None:
+        self.turn(turns)
+
+    def may_send(self, reader: Reader) -> bool:
+        return reader.receiving is None or reader.receiving.done()
+
+    def gone(self, reader: Reader) -> bool:
+        return reader.connection is None or reader.line.closed is not None
+
+    def send(self, reader: Reader, text: str) -> None:
+        assert reader.connection is not None
+        reader.receiving = self.begin(reader.connection.receive(text))
+
+    def resume(self, reader: Reader, patience: int | None) -> None:
+        reader.line.patience = patience
+        if reader.line.paused:
+            reader.line.paused = False
+            if reader.connection is not None:
+                self.on_loop(reader.connection.resumed)
+
+    # What must hold
+
+    @precondition(lambda self: hasattr(self, "nodes"))
+    @invariant()
+    def nothing_is_held_for_nobody(self) -> None:
+        for node in self.nodes:
+            for room in node.hub.rooms.values():
+                assert not room.empty
+                assert not set(room.live) & set(room.lagging)
+
+    @rule()
+    def settle(self) -> None:
+        """The rings are lost; the database answers; everybody reads, and is back. Then nobody may be behind."""
+        self.rings.clear()
+        self.log.let_all_go()
+        for reader in self.readers:
+            self.resume(reader, None)
+        for _ in range(4):
+            self.turn()
+            self.all_come_back()
+            for hub in range(2):
+                self.watch(hub, 50)
+        for reader in self.readers:
+            assert reader.joined
+            assert reader.seq == self.log.head(), f"{reader.person.name} is at {reader.seq} of {self.log.head()}"
+        for node in self.nodes:
+            for room in node.hub.rooms.values():
+                assert (room.lagging, room.reads, room.filling) == ({}, {}, None)
+                assert not room.feed.behind
+
+    def all_come_back(self) -> None:
+        for index, reader in enumerate(self.readers):
+            if not reader.joined or self.gone(reader):
+                self.join(index, index % 2, 50)
+
+    def end_of_story(self) -> None:
+        if not hasattr(self, "nodes"):
+            return
+        self.settle()
+        for reader in self.readers:
+            self.on_loop(reader.cut)
+        self.turn()
+        for node in self.nodes:
+            assert (node.hub.rooms, node.hub._tasks, node.connections) == ({}, set(), set())
+        assert metrics.subscriptions.values[""] == self.subscriptions
+
+
+async def look(hub: Hub) -> None:
+    """As the node does: what cannot be read now is read next time."""
+    try:
+        await hub.watch()
+    except Refusal:
+        pass
+
+
+def test_everyone_gets_every_event_once_and_in_order_or_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.hub._GRACE_SECONDS", 0)
+    with override_settings(REALTIME=SMALL):
+        machines.run(Delivery, stories=80, steps=50)
