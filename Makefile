@@ -4,11 +4,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test faults lint format bench clean
 
 help:
 	@echo "make demo     run the demo site on http://127.0.0.1:8000/ (ARGS='--port 9000' to change the port)"
 	@echo "make test     run every test, over SQLite and over PostgreSQL"
+	@echo "make faults   kill and stop things for longer than 'make test' does (ARGS='-k redis' for some of them)"
 	@echo "make lint     check style and types"
 	@echo "make format   put the code into shape"
 	@echo "make bench    measure, and write docs/benchmarks.md (ARGS='--quick' to see in a minute that it works)"
@@ -24,6 +25,10 @@ test: .venv/tests.stamp
 	$(BIN)/python -m tests.support.alongside $(BIN)/python -m pytest -m database --reuse-db || failed=1; \
 	$(BIN)/python -m pytest || failed=1; \
 	exit $$failed
+
+# Each story again and again, with other dice, and with faults that last.
+faults: .venv/tests.stamp
+	REALTIME_FAULT_SECONDS=30 REALTIME_FAULT_ROUNDS=3 $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: .venv/tests.stamp
 	$(BIN)/ruff check .

@@ -209,21 +209,30 @@ class Hub:
         if frames is not None:
             return frames
         recent = max(0, room.feed.position - conf.current().RECENT_EVENTS)
-        start = min(seq, recent)
-        read = room.reads.get(start)
-        if read is None:
-            read = room.reads[start] = self._spawn(self._read(room, start, keep=seq >= recent))
-            read.add_done_callback(lambda _: room.reads.pop(start, None))
-        page = await asyncio.shield(read)
+        page = await self._read_once(room, min(seq, recent), keep=seq >= recent)
+        if page and page[-1].seq <= seq:
+            page = await self._read_once(room, seq, keep=False)
         return [frame for frame in page if frame.seq > seq]
 
+    async def _read_once(self, room: LocalRoom, seq: int, *, keep: bool) -> list[Frame]:
+        """Read after `seq` for everyone who asks while the reading is under way."""
+        read = room.reads.get(seq)
+        if read is None:
+            read = room.reads[seq] = self._spawn(self._read(room, seq, keep=keep))
+            read.add_done_callback(lambda _: room.reads.pop(seq, None))
+        return await asyncio.shield(read)
+
     async def _read(self, room: LocalRoom, seq: int, *, keep: bool) -> list[Frame]:
-        """Read a page; where it leads up to the recent frames, read on until there and put all of it in front of them."""
+        """Read a page; where it leads up to the recent frames, read on until there and put all of it in front of them.
+
+        But no more than is kept of a room: large events are read page by page, by whoever needs them.
+        """
         page = await self._reads.page(room.pk, room.topic, seq)
         if not keep:
             return page
         frames = page
-        while page and page[-1].seq < room.feed.first_recent - 1:
+        most = conf.current().RECENT_BYTES
+        while page and page[-1].seq < room.feed.first_recent - 1 and sum(len(frame.body) for frame in frames) < most:
             page = await self._reads.page(room.pk, room.topic, page[-1].seq)
             frames = frames + page
         room.feed.backfill(frames)

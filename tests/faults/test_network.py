@@ -50,6 +50,11 @@ async def test_a_network_that_goes_silent_loses_and_doubles_nothing_and_leaves_n
                     silent.stall()
                     for regular in crowd.regulars:
                         regular.addresses = [proxy.url for proxy in proxies if proxy is not silent]
+                    await eventually(
+                        lambda silent=silent: all(regular.address != silent.url for regular in crowd.regulars),
+                        30,
+                        "everybody has found out",
+                    )
                     await crowd.answered()  # with the help of the other server
                 silent.flow()
             await ledger.audit(set_up.site, crowd)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from statistics import quantiles
@@ -96,20 +96,28 @@ class Crowd:
 
         await eventually(lambda: not any(regular.outbox for regular in self.regulars), within, waiting)
 
-    async def agreed(self, within: float = 60) -> None:
-        """Wait until everybody is in, and has as much as anybody else."""
-
-        def positions() -> dict[str, set[int | None]]:
-            found: dict[str, set[int | None]] = {}
-            for regular in self.regulars:
-                for slug, place in regular.places.items():
-                    found.setdefault(slug, set()).add(place.position)
-            return found
-
+    async def reached(self, heads: Mapping[str, int], within: float = 60) -> None:
+        """Wait until everybody is in, and has heard their rooms up to these seqs."""
         await self.joined(within)
-        await eventually(
-            lambda: all(len(seqs) == 1 for seqs in positions().values()), within, lambda: f"one position: {positions()}"
-        )
+
+        def behind() -> list[str]:
+            return [
+                f"{regular.name} has {slug} up to {place.position}, not {heads[slug]}"
+                for regular in self.regulars
+                for slug, place in regular.places.items()
+                if place.position != heads[slug]
+            ]
+
+        await eventually(lambda: not behind(), within, lambda: f"all is heard, but {behind()[:5]}")
+
+    async def agreed(self, within: float = 60) -> None:
+        """Wait until all is acknowledged, and heard by everybody."""
+        await self.answered(within)
+        heads: dict[str, int] = {}
+        for regular in self.regulars:
+            for slug, seq in [*regular.acknowledged.values(), *((s, p.position or 0) for s, p in regular.places.items())]:
+                heads[slug] = max(heads.get(slug, 0), seq)
+        await self.reached(heads, within)
 
     def people(self, slug: str) -> frozenset[str]:
         """The ids of those who should be in a room."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from tests.support.console import WAKE
@@ -51,14 +52,14 @@ async def read(site: Site, slugs: list[str]) -> dict[str, Book]:
 
 
 async def audit(site: Site, crowd: Crowd) -> dict[str, Book]:
-    """Wait until the crowd is at rest, and check that the log and what each of them saw and heard are one story.
+    """Wait until all is said and heard, and check that the log and what each of them saw and heard are one story.
 
     The log is gapless. No key is in it twice; what was acknowledged is in it, under the seq that was said. Everybody saw each
     event after their first join once, in order, as the log has it, up to the newest.
     """
     await crowd.answered()
-    await crowd.agreed()
     books = await read(site, crowd.slugs)
+    await crowd.reached({slug: book.head for slug, book in books.items()})
     for slug, book in books.items():
         check_book(slug, book)
     check_acknowledgements(books, crowd)
@@ -90,4 +91,5 @@ def check_sights(books: dict[str, Book], crowd: Crowd) -> None:
             began = place.began or 0
             seen = [(event.seq, event.key, event.data) for event in place.heard]
             logged = [(row.seq, row.key, row.data) for row in books[slug].rows[began:]]
-            assert seen == logged, f"{regular.name} in {slug} did not see what the log has: {seen} instead of {logged}"
+            for heard, row in zip_longest(seen, logged):
+                assert heard == row, f"{regular.name} in {slug} heard {heard!s:.200}, the log has {row!s:.200}"

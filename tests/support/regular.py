@@ -100,6 +100,7 @@ class Regular:
         self._refs = map(str, itertools.count(1))
         self._answers: dict[str, Callable[[Frame], None]] = {}
         self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self.address = ""
         self._socket: ClientConnection | None = None
         self._line = 0
         self._not_before = 0.0
@@ -155,8 +156,9 @@ class Regular:
     async def _live(self) -> None:
         failures = 0
         while True:
+            self.address = self._dice.choice(self.addresses)
             try:
-                self._socket = await self._open(self._dice.choice(self.addresses))
+                self._socket = await self._open(self.address)
             except (OSError, InvalidHandshake, TimeoutError):
                 failures += 1
             else:

@@ -1,0 +1,119 @@
+"""A client that stops reading harms only itself, under every server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.faults.stage import SERVINGS, Serving, Stage, patient
+from tests.support import gauges, ledger
+from tests.support.crowd import Crowd, percentile
+from tests.support.sites import EMBEDDED
+from tests.support.waiting import eventually
+
+READERS = 500
+BULK_EVENTS = 80  # together twice what the system's own buffers take (net.ipv4.tcp_wmem: 4 MB)
+BULK_BYTES = 100_000
+SMALL_BUFFER = 8192
+STILL = {"heartbeat_seconds": 120, "receive_buffer": SMALL_BUFFER}  # somebody who will stop reading
+
+BULK = "for number in range(events): rooms.publish(slug, 'message', {'text': 'x' * size})"
+
+
+async def publish_bulk(set_up: Stage, slug: str) -> None:
+    """More than any socket's buffers hold, from another process, as a site's own code would."""
+    await asyncio.to_thread(set_up.site.console.run, BULK, slug=slug, events=BULK_EVENTS, size=BULK_BYTES)
+
+
+async def has_heard(crowd: Crowd, slug: str, count: int) -> None:
+    places = [regular.places[slug] for regular in crowd.regulars]
+    await eventually(lambda: all(place.position == count for place in places), 60, f"{slug} is heard up to {count}")
+
+
+async def talk_for_a_while(speakers: Crowd, readers: Crowd) -> float:
+    """Have something said, and return how long it took to reach nearly all (p99) of the readers."""
+    since = time.monotonic()
+    for _ in range(20):
+        speakers.say_something()
+        await asyncio.sleep(0.1)
+    await speakers.answered()
+    await readers.agreed()
+    return percentile(readers.latencies(since), 99)
+
+
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_one_of_500_that_stops_reading_is_not_noticed_by_the_others_and_catches_up(
+    stage: Callable[..., Any], serving: Serving
+) -> None:
+    set_up = await stage(EMBEDDED, (patient(serving),), LEASE_SECONDS=30, LAG_SECONDS=120)
+    hall, bulk = set_up.chats(2)
+    async with (
+        set_up.crowd(READERS, slugs=[hall], heartbeat_seconds=120) as readers,
+        set_up.crowd(3, slugs=[hall]) as speakers,
+        set_up.crowd(1, slugs=[hall, bulk], **STILL) as slow,
+        set_up.crowd(1, slugs=[bulk]) as control,
+    ):
+        before = await talk_for_a_while(speakers, readers)
+        slow.regulars[0].stop_reading()
+        await publish_bulk(set_up, bulk)
+        await has_heard(control, bulk, BULK_EVENTS)
+        meanwhile = await talk_for_a_while(speakers, readers)
+        behind = slow.regulars[0].places[bulk].position or 0
+        slow.regulars[0].read_again()
+        everybody = [regular for crowd in (readers, speakers, slow, control) for regular in crowd.regulars]
+        await ledger.audit(set_up.site, Crowd(everybody, set_up.dice))
+        print(f"{serving}: p99 {before * 1000:.0f} ms before, {meanwhile * 1000:.0f} ms meanwhile, {behind=}")
+        assert behind < BULK_EVENTS / 2, "it read all the same"
+        assert meanwhile < 3 * before + 0.3, f"the others waited {meanwhile:.2f} s, before {before:.2f} s"
+        assert not slow.closes
+
+
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_what_clients_do_not_read_does_not_pile_up_in_memory(stage: Callable[..., Any], serving: Serving) -> None:
+    """Four of them, so that a copy for each would be seen. When everybody reads one sees what the work itself takes."""
+    set_up = await stage(EMBEDDED, (patient(serving),), LAG_SECONDS=120)
+    hall, bulk = set_up.chats(2)
+    held = []
+    async with (
+        set_up.crowd(1, slugs=[hall, bulk]) as control,
+        set_up.crowd(4, slugs=[hall, bulk], **STILL) as slow,
+    ):
+        for stops in (False, True):
+            for regular in slow.regulars if stops else []:
+                regular.stop_reading()
+            await publish_bulk(set_up, bulk)
+            await has_heard(control, bulk, BULK_EVENTS * (1 + stops))
+            for regular in slow.regulars:
+                regular.read_again()
+            await has_heard(slow, bulk, BULK_EVENTS * (1 + stops))
+            held.append(gauges.resident_megabytes(set_up.servers[0].pid))
+        await ledger.audit(set_up.site, Crowd(control.regulars + slow.regulars, set_up.dice))
+    print(f"{serving}: {held} MB")
+    assert held[1] - held[0] < 20, f"the process grew from {held[0]:.0f} to {held[1]:.0f} MB"
+
+
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_who_does_not_read_for_too_long_leaves_the_rosters_is_closed_and_resumes(
+    stage: Callable[..., Any], serving: Serving
+) -> None:
+    set_up = await stage(EMBEDDED, (patient(serving),), LAG_SECONDS=2)
+    hall, bulk = set_up.chats(2)
+    async with (
+        set_up.crowd(12, slugs=[hall]) as crowd,
+        set_up.crowd(1, slugs=[hall, bulk], **STILL) as slow,
+    ):
+        onlookers = [regular.places[hall].onlooker for regular in crowd.regulars]
+        everybody = crowd.people(hall) | slow.people(hall)
+        await eventually(lambda: all(o.people == everybody for o in onlookers), 30, "everybody is seen")
+        slow.regulars[0].stop_reading()
+        await publish_bulk(set_up, bulk)
+        await eventually(lambda: all(o.people == crowd.people(hall) for o in onlookers), 15, "it has left")
+        slow.regulars[0].read_again()
+        await eventually(lambda: slow.regulars[0].closes, 30, "the line has ended")
+        await ledger.audit(set_up.site, Crowd(crowd.regulars + slow.regulars, set_up.dice))
+        await eventually(lambda: all(o.people == everybody for o in onlookers), 30, "it is back")
+    print(serving, slow.closes)
+    # daphne waits a second for the other side's goodbye, and cuts the line.
+    assert slow.closes[4001] + slow.closes[1006] == 1, slow.closes
