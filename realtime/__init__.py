@@ -21,9 +21,12 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
 6  local.py        a room in this process: subscriptions, fan-out once a turn, who lags, who is here
+7  signals.py      what Django says about accounts and rooms, passed on to open connections
 7  leaving.py      hears that the process is asked to stop
 7  hub.py          the rooms of this process: hears the bus, fills gaps from the log
 8  node.py         one process: wires the hub, holds the lease, sweeps
+9  line.py         the way out to one client: replies wait up to a bound while it does not read
+9  joined.py       a client in a room: what it was let in with, what it missed, what it may ask
 9  connection.py   one client, no transport: receive(text) in, frames out
 10 lanes.py        the ways out of a WebSocket: ASGI send, or a server's direct write
 10 servers/        fast lanes into particular ASGI servers

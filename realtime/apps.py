@@ -13,7 +13,8 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from realtime import checks  # noqa: F401 - registers them
+        from realtime import checks, signals  # noqa: F401 - the import registers the checks
         from realtime.kinds import chat, counter  # noqa: F401 - registers them
 
+        signals.connect()
         autodiscover_modules("kinds")

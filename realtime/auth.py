@@ -90,6 +90,22 @@ def of_cookies(headers: Sequence[str]) -> list[Person]:
     ]
 
 
+def still(people: Sequence[Person]) -> list[Person | None]:
+    """Look again at people who came with a session, and return each as they are now: None who no longer is who they were.
+
+    A session that has ended or expired, a password that was changed, a user who is gone or no longer active. Guests stay guests.
+    """
+    sessions = _sessions([person.session_key if person.user_pk is not None else None for person in people])
+    users = _users(sessions)
+    return [_still(person, user) for person, user in zip(people, users, strict=True)]
+
+
+def _still(person: Person, user: Any) -> Person | None:
+    if person.user_pk is None:
+        return person
+    return person_of(user, person.session_key) if user is not None and str(user.pk) == person.user_pk else None
+
+
 def _guest(session: SessionBase | _Session) -> Person:
     stored = session.get(GUEST_SESSION_KEY)
     mark = stored if isinstance(stored, str) else secrets.token_hex(4)

@@ -22,8 +22,12 @@ from channels.exceptions import InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from realtime import conf, metrics
+from realtime.auth import Person
 from realtime.kinds import Actor
 from realtime.protocol import Frame
+
+EVERYWHERE = 0
+"""No room's pk: its group is that of every process."""
 
 logger = logging.getLogger("realtime.bus")
 
@@ -72,7 +76,40 @@ class Ended(msgspec.Struct, frozen=True, tag="ended", array_like=True):
     message: str
 
 
-Ring = Happened | Signalled | Moved | Cleared | Ended
+class Kicked(msgspec.Struct, frozen=True, tag="kicked", array_like=True):
+    """Somebody's subscriptions of a room are over."""
+
+    room_pk: int
+    person: str
+    code: str
+    message: str
+
+
+class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
+    """An account, a session or a room is not what it was: who came with it is looked at again. Told to every process.
+
+    `user`: a user's pk. `session`: a session key that has ended. `room`: a room's pk. `disconnect`: the pk of a user who has to
+    go. Empty, or 0, where it is not about one.
+    """
+
+    user: str = ""
+    disconnect: str = ""
+    session: str = ""
+    room: int = 0
+    room_pk: int = EVERYWHERE
+
+    def ends(self, person: Person) -> bool:
+        """Say whether this ends somebody's access at once. Guests have none to lose."""
+        if person.user_pk is None:
+            return False
+        return self.disconnect == person.user_pk or (bool(self.session) and self.session == person.session_key)
+
+    def concerns(self, person: Person, room_pks: list[int]) -> bool:
+        """Say whether somebody who is in these rooms has to be looked at again."""
+        return (bool(self.user) and self.user == person.user_pk) or (bool(self.room) and self.room in room_pks)
+
+
+Ring = Happened | Signalled | Moved | Cleared | Ended | Kicked | Changed
 Hear = Callable[[Ring], None]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -103,7 +140,7 @@ class Bus:
         self._loop = asyncio.get_running_loop()
         self._layer = _layer()
         self._channel = ""
-        self._rooms: set[int] = set()
+        self._rooms: set[int] = {EVERYWHERE}
         self._stale = False
         self._renew_at = 0.0
         self._renewing: asyncio.Task[None] | None = None

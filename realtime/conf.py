@@ -74,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     PRESENCE_GATHER_SECONDS: Annotated[
         float, Meta(ge=0, description="Joins and leaves within this time go out as one.")
     ] = 0.25
+    ACCESS_SECONDS: Annotated[
+        float,
+        Meta(gt=0, description="How often everyone who is connected is looked at again, for what sends no signal."),
+    ] = 60.0
     SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = (
         15.0
     )

@@ -11,16 +11,14 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
 from functools import partial
-from typing import Any, Protocol
 
-from realtime import conf, kinds, log, metrics, policy, protocol
+from realtime import conf, log, metrics, policy, protocol
 from realtime.auth import Person
 from realtime.errors import (
+    AccessEnded,
     Failed,
     GoingAway,
-    Invalid,
     Malformed,
     RateLimited,
     Refusal,
@@ -28,47 +26,21 @@ from realtime.errors import (
     TooManyRooms,
     UnmatchedTopic,
 )
+from realtime.joined import Joined, missed, whole
 from realtime.kinds import Actor, Ephemeral
 from realtime.limits import Bucket
+from realtime.line import Lane, Line
 from realtime.local import Subscription
 from realtime.log import Appended, Entry
 from realtime.node import Node
 from realtime.protocol import Batch, Frame, Push
-from realtime.rooms import Admission
 
 logger = logging.getLogger("realtime.connection")
 
 GOING_AWAY = 4000
 TOO_SLOW = 4001
 NOT_UNDERSTOOD = 4500
-
-
-class Lane(Protocol):
-    """The way out of a transport."""
-
-    @property
-    def paused(self) -> bool:
-        """Whether what was written has not gone out yet, so that nothing more may be written."""
-        ...
-
-    def write(self, batch: Batch) -> None:
-        """Write all frames of the batch; the lane may be paused afterwards."""
-        ...
-
-    def close(self, code: int, reason: str) -> None: ...
-
-
-class _Joined:
-    """A joined room: the subscription and what the client was admitted with."""
-
-    __slots__ = ("admission", "bucket", "kind", "subscription")
-
-    def __init__(self, subscription: Subscription, admission: Admission, now: float) -> None:
-        rate = admission.commands_per_second or 0.0
-        self.subscription = subscription
-        self.admission = admission
-        self.kind = kinds.get(admission.kind)
-        self.bucket = Bucket(rate, max(1.0, rate * 2), now) if rate else None
+ACCESS_ENDED = 4501
 
 
 class Connection:
@@ -80,15 +52,12 @@ class Connection:
         "_bucket",
         "_joined",
         "_joins",
-        "_lane",
+        "_line",
         "_malformed",
         "_node",
-        "_paused_at",
-        "_replies",
         "_settings",
         "_unanswered",
         "actor",
-        "closing",
         "id",
         "person",
     )  # fmt: skip
@@ -96,9 +65,8 @@ class Connection:
     def __init__(self, node: Node, person: Person, lane: Lane) -> None:
         self._settings = conf.current()
         self._node = node
-        self._lane = lane
-        self._joined: dict[str, _Joined] = {}
-        self._replies: deque[Frame] = deque()
+        self._line = Line(lane, self._settings.MAX_REPLIES)
+        self._joined: dict[str, Joined] = {}
         now, rate, burst = time.monotonic(), self._settings.COMMANDS_PER_SECOND, self._settings.COMMANDS_BURST
         self._bucket = Bucket(rate, burst, now)
         # Apart from the commands, and wide enough for a client that comes back to all of its rooms at once.
@@ -106,11 +74,9 @@ class Connection:
         self._malformed = 0
         self._unanswered = 0
         self._answered: asyncio.Event | None = None
-        self._paused_at: float | None = None
         self.id = secrets.token_hex(8)
         self.person = person
         self.actor: Actor = person.actor
-        self.closing = False
         node.connections.add(self)
         metrics.connections.add(1)
 
@@ -135,10 +101,7 @@ class Connection:
 
     def resumed(self) -> None:
         """The lane takes writes again."""
-        self._paused_at = None
-        while self._replies and not self._lane.paused:
-            self._lane.write(Batch([self._replies.popleft()]))
-        if not self.paused:
+        if self._line.resume():
             self._node.hub.resumed([joined.subscription for joined in self._joined.values()])
 
     def refuse_binary(self) -> None:
@@ -147,7 +110,7 @@ class Connection:
 
     def closed(self) -> None:
         """The transport is gone, or will be. Saying so again changes nothing."""
-        self.closing = True
+        self._line.shut()
         if self not in self._node.connections:
             return
         for joined in self._joined.values():
@@ -159,15 +122,15 @@ class Connection:
     # From the hub
 
     @property
+    def closing(self) -> bool:
+        return self._line.closed
+
+    @property
     def paused(self) -> bool:
-        return self.closing or self._lane.paused or bool(self._replies)
+        return self._line.paused
 
     def write(self, batch: Batch) -> bool:
-        if self.paused:
-            self._paused_at = self._paused_at or time.monotonic()
-            return False
-        self._lane.write(batch)
-        return True
+        return self._line.write(batch)
 
     def end(self, subscription: Subscription, refusal: Refusal) -> None:
         metrics.refusals.add(value=refusal.code)
@@ -189,7 +152,7 @@ class Connection:
         if code >= 4500:
             for topic, joined in self._joined.items():
                 self._send(protocol.closed(joined.subscription.join_ref, topic))
-        self._lane.close(code, reason)
+        self._line.close(code, reason)
         self.closed()
 
     def go_away(self, window: float) -> None:
@@ -197,9 +160,49 @@ class Connection:
         self._send(protocol.remark(GoingAway(window)))
         self.close(GOING_AWAY, "going away")
 
+    @property
+    def room_pks(self) -> list[int]:
+        """The rooms that are joined."""
+        return [joined.admission.room_pk for joined in self._joined.values()]
+
+    async def look_again(self) -> None:
+        """Ask whether this is still who they were and may still be where they are, and end what may not."""
+        try:
+            person = await self._node.still(self.person)
+            if person is None:
+                self.lose_access()
+                return
+            self.person, self.actor = person, person.actor
+            for joined in list(self._joined.values()):
+                await self._look_again_at(joined)
+        except Refusal as refusal:
+            logger.info("Looking again at a connection is put off: %s", refusal)
+
+    async def _look_again_at(self, joined: Joined) -> None:
+        before = joined.admission
+        try:
+            joined.admission = await self._node.admit(before.slug, self.person)
+        except Refusal as refusal:
+            if not refusal.final:
+                raise
+            if not joined.subscription.over:
+                self.end(joined.subscription, refusal)
+            return
+        if joined.admission.can != before.can and not joined.subscription.over:
+            subscription = joined.subscription
+            can = {"can": joined.admission.can}
+            self._send(protocol.push(subscription.join_ref, subscription.room.topic, "room_can", can))
+
+    def lose_access(self) -> None:
+        """This is no longer who they were: say so, and that they should stay away."""
+        refusal = AccessEnded()
+        metrics.refusals.add(value=refusal.code)
+        self._send(protocol.remark(refusal))
+        self.close(ACCESS_ENDED, "access ended")
+
     def close_if_stuck(self, now: float) -> None:
-        """Give up on a client that has not read for too long; it catches up when it comes back."""
-        if self._paused_at is not None and now - self._paused_at > self._settings.LAG_SECONDS:
+        """Give up on a client that has not read for too long; it catches up when it comes back. Called now and then."""
+        if self._line.stuck_for(now) > self._settings.LAG_SECONDS:
             metrics.drops.add(value="too_slow")
             self.close(TOO_SLOW, "too slow")
 
@@ -244,64 +247,31 @@ class Connection:
             self._send(protocol.closed(earlier.subscription.join_ref, push.topic))
         if len(self._joined) >= self._settings.MAX_ROOMS:
             raise TooManyRooms(self._settings.MAX_ROOMS)
-        since = _whole(push.payload, "since", None, 0, 2**62)
+        since = whole(push.payload, "since", None, 0, 2**62)
         admission = await self._node.admit(slug, self.person)
         join_ref = push.join_ref if push.join_ref is not None else push.ref
         subscription = await self._node.hub.enter(self, join_ref, admission.room_pk, push.topic, admission.head)
         try:
-            await self._welcome(push, _Joined(subscription, admission, time.monotonic()), since)
+            await self._welcome(push, Joined(subscription, admission, time.monotonic()), since)
         except BaseException:
             self._node.hub.leave(subscription)
             raise
 
-    async def _welcome(self, push: Push, joined: _Joined, since: int | None) -> None:
+    async def _welcome(self, push: Push, joined: Joined, since: int | None) -> None:
         """Answer a join with what the client missed, then let it hear what is new: always after the reply."""
-        subscription, admission = joined.subscription, joined.admission
-        head = admission.head
-        missed: list[Frame] = []
-        complete = True
-        if since is not None and since != head:
-            missed = await self._missed(subscription, since, head)
-            complete = since < head and bool(missed) and missed[0].seq == since + 1
-        reached = missed[-1].seq if missed else head
+        subscription = joined.subscription
+        found = await missed(self._node.hub, subscription, since, joined.admission.head)
         if self.closing or subscription.over:
             self._node.hub.leave(subscription)
             return
         self._joined[push.topic] = joined
-        welcome = {
-            "seq": head,
-            "tail": admission.tail,
-            "events": protocol.listed(missed),
-            "more": reached < head,
-            "complete": complete,
-            "state": admission.state,
-            "you": self.actor,
-            "can": admission.can,
-            "room": {"title": admission.title, "kind": admission.kind},
-        }
-        self._send(protocol.reply(push, welcome))
-        self._node.hub.begin(subscription, reached)
+        self._send(protocol.reply(push, joined.welcome(self.actor, found)))
+        self._node.hub.begin(subscription, found.reached)
 
-    async def _missed(self, subscription: Subscription, since: int, head: int) -> list[Frame]:
-        """Return the first page of the kept events after `since`, up to `head`."""
-        frames = await self._node.hub.after(subscription.room, min(since, head))
-        page: list[Frame] = []
-        size = 0
-        for frame in frames:
-            size += len(frame.event)
-            if (
-                frame.seq > head
-                or len(page) == self._settings.PAGE_EVENTS
-                or (page and size > self._settings.PAGE_BYTES)
-            ):
-                break
-            page.append(frame)
-        return page
-
-    async def _history(self, push: Push, joined: _Joined) -> None:
+    async def _history(self, push: Push, joined: Joined) -> None:
         self._spend(self._bucket)
-        before = _whole(push.payload, "before", None, 0, 2**62)
-        limit = _whole(push.payload, "limit", 50, 1, 200)
+        before = whole(push.payload, "before", None, 0, 2**62)
+        limit = whole(push.payload, "limit", 50, 1, 200)
         assert limit is not None
         frames = await self._node.history(joined.admission.room_pk, push.topic, before, limit)
         complete = (
@@ -311,12 +281,8 @@ class Connection:
         )
         self._send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
 
-    async def _command(self, push: Push, joined: _Joined) -> None:
-        arguments = push.payload
-        key = arguments.pop("key", None)
-        if key is not None and (not isinstance(key, str) or not protocol.KEY_PATTERN.fullmatch(key)):
-            raise Invalid("key: expected 1 to 64 printable ASCII characters without spaces.")
-        command = joined.kind.parse(push.event, arguments)
+    async def _command(self, push: Push, joined: Joined) -> None:
+        command, key = joined.command(push)
         self._spend(self._bucket)
         self._spend(joined.bucket)
         if isinstance(command, Ephemeral):
@@ -339,9 +305,11 @@ class Connection:
         self._unanswered -= 1
         if self._answered is not None:
             self._answered.set()
-        if outcome.cancelled() or self.closing:
+        if outcome.cancelled():
             return
-        error = outcome.exception()
+        error = outcome.exception()  # asked for in any case, or asyncio would report that nobody did
+        if self.closing:
+            return
         if error is None:
             self._send(protocol.reply(push, {"seq": outcome.result().seq}))
         else:
@@ -365,18 +333,9 @@ class Connection:
             self.close(NOT_UNDERSTOOD, "cannot be understood")
 
     def _send(self, frame: Frame) -> None:
-        if self.closing:
-            return
-        if not self.paused:
-            self._lane.write(Batch([frame]))
-            return
-        self._paused_at = self._paused_at or time.monotonic()
-        if len(self._replies) >= self._settings.MAX_REPLIES:
+        if not self._line.send(frame):
             metrics.drops.add(value="replies_full")
-            self._replies.clear()
             self.close(TOO_SLOW, "too slow")
-            return
-        self._replies.append(frame)
 
     def _leave(self, subscription: Subscription) -> None:
         self._joined.pop(subscription.room.topic, None)
@@ -392,12 +351,3 @@ def _check_size(text: str | bytes, most: int | None) -> None:
     size = len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode(errors="replace"))
     if most is not None and size > most:
         raise TooLarge(size, most)
-
-
-def _whole(payload: dict[str, Any], name: str, default: int | None, least: int, most: int) -> int | None:
-    value = payload.get(name, default)
-    if value is default:
-        return default
-    if type(value) is not int or not least <= value <= most:
-        raise Invalid(f"{name}: expected a whole number from {least} to {most}.")
-    return value

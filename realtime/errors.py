@@ -110,6 +110,16 @@ class Overloaded(Refusal):
         super().__init__("overloaded", "The server has too much to do. Try again in a moment.", 1.0)
 
 
+class AccessEnded(Refusal):
+    def __init__(self) -> None:
+        super().__init__("access_ended", "You are logged out, or your account has changed. Log in again.")
+
+
+class Kicked(Refusal):
+    def __init__(self) -> None:
+        super().__init__("kicked", "You have been taken out of this room.")
+
+
 class GoingAway(Refusal):
     """`window`: seconds within which those who leave should come back, each at a moment of its own."""
 

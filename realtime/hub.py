@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
-from realtime.bus import Bus, Cleared, Ended, Happened, Moved, Ring, Signalled
+from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Ring, Signalled
 from realtime.errors import Refusal, RoomClosed, Unavailable, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor
@@ -40,12 +40,19 @@ class Reads(Protocol):
 class Hub:
     """`rooms` are those that somebody on this process is in, by pk."""
 
-    def __init__(self, node: str, reads: Reads, moved: Callable[[int, str, Actor | None], None]) -> None:
-        """`moved(room_pk, client_id, actor or None)` is told of every entering and leaving."""
+    def __init__(
+        self,
+        node: str,
+        reads: Reads,
+        moved: Callable[[int, str, Actor | None], None],
+        changed: Callable[[Changed], None] = lambda _: None,
+    ) -> None:
+        """`moved(room_pk, client_id, actor or None)` is told of every entering and leaving, `changed` of what is no room's."""
         self.rooms: dict[int, LocalRoom] = {}
         self._node = node
         self._reads = reads
         self._moved = moved
+        self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._bus = Bus(self.hear)
@@ -131,6 +138,9 @@ class Hub:
     # What the bus says
 
     def hear(self, ring: Ring) -> None:
+        if isinstance(ring, Changed):
+            self._changed(ring)
+            return
         room = self.rooms.get(ring.room_pk)
         if room is None:
             return
@@ -146,6 +156,8 @@ class Hub:
                 self._clear(room, seq)
             case Ended(_, code, message):
                 self._end(room, Refusal(code, message))
+            case Kicked(_, person, code, message):
+                self._end(room, Refusal(code, message), person)
 
     def _take(self, room: LocalRoom, frames: Iterable[Frame]) -> None:
         ready = room.feed.take(frames)
@@ -167,9 +179,11 @@ class Hub:
         room.feed.forget(seq)
         room.send([protocol.push(None, room.topic, "room_cleared", {"seq": seq})])
 
-    def _end(self, room: LocalRoom, refusal: Refusal) -> None:
+    def _end(self, room: LocalRoom, refusal: Refusal, person: str | None = None) -> None:
+        """End everyone's subscription, or one person's."""
         for subscription in room.subscriptions():
-            subscription.client.end(subscription, refusal)
+            if person is None or subscription.client.actor.id == person:
+                subscription.client.end(subscription, refusal)
 
     # Reading the log
 

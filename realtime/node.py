@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from realtime import auth, bus, conf, log, presence, rooms
 from realtime.auth import Person
 from realtime.batching import Batcher
+from realtime.bus import Changed
 from realtime.errors import Refusal
 from realtime.feed import Standing
 from realtime.hub import Hub
@@ -31,20 +32,31 @@ logger = logging.getLogger("realtime.node")
 
 _READS_WAITING = 100_000
 _MOVES_AT_ONCE = 1000
+_LOOKS_AT_ONCE = 200
 
 # A process dies just after it renewed; the others find out at their next look. Together that stays below LEASE_SECONDS.
 _LEASE_SHARE = 0.6
 _LEASE_STEP = 1 / 6
 
 Read = Callable[[], Any]
+AtTheDoor = str | Person | tuple[str, Person]
 
 
 class Served(Protocol):
     """What the node asks of a connection."""
 
+    person: Person
+
+    @property
+    def room_pks(self) -> list[int]: ...
+
     def close(self, code: int, reason: str) -> None: ...
 
     def go_away(self, window: float) -> None: ...
+
+    def lose_access(self) -> None: ...
+
+    async def look_again(self) -> None: ...
 
     def close_if_stuck(self, now: float) -> None: ...
 
@@ -61,16 +73,15 @@ class Node:
         self._writer: Batcher[Entry, Appended] = Batcher(
             "writer", rooms.commit, max_batch=settings.MAX_BATCH, max_waiting=settings.MAX_WAITING
         )
-        self._doors: Batcher[str | tuple[str, Person], Any] = Batcher(
-            "doors", _at_the_door, max_batch=256, max_waiting=_READS_WAITING
-        )
+        self._doors: Batcher[AtTheDoor, Any] = Batcher("doors", _at_the_door, max_batch=256, max_waiting=_READS_WAITING)
         self._reader: Batcher[Read, Any] = Batcher(
             "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
         )
         self._clerk: Batcher[Move | Roll, None] = Batcher(
             "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
         )
-        self.hub = Hub(self.id, _LogReads(self._read), self._moved)
+        self.hub = Hub(self.id, _LogReads(self._read), self._moved, self._changed)
+        self._looks: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self._leaving: asyncio.Task[None] | None = None
@@ -86,6 +97,7 @@ class Node:
             asyncio.create_task(_repeat(every.LEASE_SECONDS * _LEASE_STEP, self._renew_lease)),
             asyncio.create_task(_repeat(every.LEASE_SECONDS * _LEASE_STEP, self.hub.reconcile)),
             asyncio.create_task(_repeat(every.SWEEP_SECONDS, self._sweep)),
+            asyncio.create_task(_repeat(every.ACCESS_SECONDS, self._look_at_all)),
             asyncio.create_task(_repeat(every.GROUP_RENEW_SECONDS, self.hub.renew)),
         ]
 
@@ -93,9 +105,10 @@ class Node:
         """Finish what was begun, take everybody here out of the rosters, and let go of every thread and connection."""
         if self._notice is not None:
             self._notice.withdraw()
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._looks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._writer.close()
         await self._doors.close()
         await self._clerk.close()
@@ -129,6 +142,9 @@ class Node:
 
     def admit(self, slug: str, person: Person) -> asyncio.Future[rooms.Admission]:
         return self._doors.submit((slug, person))
+
+    def still(self, person: Person) -> asyncio.Future[Person | None]:
+        return self._doors.submit(person)
 
     def append(self, entry: Entry) -> asyncio.Future[Appended]:
         return self._writer.submit(entry)
@@ -179,6 +195,29 @@ class Node:
         except Refusal:
             self._lease_known = False
             raise
+
+    # Who may still be here
+
+    def _changed(self, changed: Changed) -> None:
+        """Somebody's account, session or room is not what it was."""
+        connections = list(self.connections)
+        for connection in connections:
+            if changed.ends(connection.person):
+                connection.lose_access()
+        concerned = [one for one in connections if changed.concerns(one.person, one.room_pks)]
+        if concerned:
+            look = self._loop.create_task(self._look_at(concerned))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
+
+    async def _look_at_all(self) -> None:
+        await self._look_at(list(self.connections))
+
+    async def _look_at(self, connections: list[Served]) -> None:
+        """Look again at connections, many in one batch of queries, and not all at once."""
+        for start in range(0, len(connections), _LOOKS_AT_ONCE):
+            some = connections[start : start + _LOOKS_AT_ONCE]
+            await asyncio.gather(*(connection.look_again() for connection in some))
 
     # Now and then
 
@@ -252,12 +291,12 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             logger.exception("%s failed", getattr(work, "__qualname__", work))
 
 
-def _at_the_door(asked: Sequence[str | tuple[str, Person]]) -> list[Any]:
-    """Answer who somebody is (by their cookies), and whether they may come in (to a slug), for all who stand there."""
-    cookies = [item for item in asked if isinstance(item, str)]
-    people = iter(auth.of_cookies(cookies))
-    admissions = iter(rooms.admit([item for item in asked if not isinstance(item, str)]))
-    return [next(people) if isinstance(item, str) else next(admissions) for item in asked]
+def _at_the_door(asked: Sequence[AtTheDoor]) -> list[Any]:
+    """Answer, for all who stand there: who is it (by their cookies), is it still who it was, may they come in (to a slug)."""
+    arrivals = iter(auth.of_cookies([item for item in asked if isinstance(item, str)]))
+    known = iter(auth.still([item for item in asked if isinstance(item, Person)]))
+    admissions = iter(rooms.admit([item for item in asked if isinstance(item, tuple)]))
+    return [next({str: arrivals, Person: known, tuple: admissions}[type(item)]) for item in asked]
 
 
 def _call_each(reads: Sequence[Read]) -> list[Any]:

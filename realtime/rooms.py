@@ -22,7 +22,7 @@ from django.http import HttpRequest
 
 from realtime import auth, bus, conf, kinds, log, metrics, policy, presence, protocol
 from realtime.auth import Person
-from realtime.errors import Failed, Invalid, Refusal, RoomClosed, UnknownKind, UnknownRoom
+from realtime.errors import Failed, Invalid, Kicked, Refusal, RoomClosed, UnknownKind, UnknownRoom
 from realtime.kinds import Actor, Ephemeral, Fact
 from realtime.log import Appended, Entry, Outcome
 from realtime.models import Room
@@ -146,6 +146,21 @@ def reopen(room: str | Room) -> None:
     Room.objects.filter(pk=_row(room).pk).update(closed=False)
 
 
+def kick(user: AbstractBaseUser | Actor, room: str | Room) -> None:
+    """Take somebody out of a room, with all of their connections. They may join again, as far as the policy lets them."""
+    row, refusal = _row(room), Kicked()
+    actor = _actor(user)
+    assert actor is not None
+    ring = bus.Kicked(row.pk, actor.id, refusal.code, refusal.message)
+    transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
+
+
+def disconnect(user: AbstractBaseUser) -> None:
+    """Close all of a user's connections, for good: their pages stay away until they are loaded again."""
+    ring = bus.Changed(disconnect=str(user.pk))
+    transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
+
+
 def clear(room: str | Room) -> int:
     """Remove a room's history, from the log and from the pages that show it. The state stays. Returns the newest seq removed."""
     row = _row(room)
@@ -266,6 +281,6 @@ def _tell(fresh: dict[int, list[protocol.Frame]]) -> None:
 
 
 __all__ = [
-    "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "broadcast", "clear", "close", "publish", "reopen", "snapshot",
-    "submit", "visible",
+    "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "broadcast", "clear", "close", "disconnect", "kick", "publish",
+    "reopen", "snapshot", "submit", "visible",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.conftest import Connect
 from tests.support.servers import Program, Server
-from tests.support.sites import Site
+from tests.support.sites import EMBEDDED, Site
 from tests.support.visitor import Visitor
 
 OLD, NEW = "the old key", "the new key"
@@ -131,3 +131,21 @@ async def test_opening_a_socket_under_a_foreign_key_logs_nobody_out_of_the_site(
     assert is_guest(await who(connect, stranger, visitor.cookie))
     assert (await who(connect, embedded_server, visitor.cookie))["name"] == "bob"
     assert ">bob<" in visitor.get("/").text
+
+
+async def test_logging_out_reaches_the_open_sockets_of_every_process(
+    site: Site, server: Server, neighbour: Server, connect: Connect
+) -> None:
+    """Through the layer at once; on the embedded default at the next look, which these sites take once a minute."""
+    neighbour = server if site.backend is EMBEDDED else neighbour
+    visitor = Visitor(server.url).login("alice")
+    other = Visitor(server.url).login("alice")
+    clients = [await connect(at.url, cookie=visitor.cookie) for at in (server, neighbour)]
+    stays = await connect(neighbour.url, cookie=other.cookie)
+    for client in (*clients, stays):
+        assert (await client.join("lobby")).ok
+    visitor.submit("/")  # its only form logs out
+    for client in clients:
+        assert (await client.event("refusal")).payload["code"] == "access_ended"
+        assert await client.closed() == 4501
+    assert (await stays.heartbeat()).ok

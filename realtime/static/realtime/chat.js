@@ -51,6 +51,7 @@ export function mount(element, page) {
     allow(room.can.includes("act"));
     restore();
   });
+  room.addEventListener("can", () => allow(room.can.includes("act")));
   room.addEventListener("gap", ({ detail }) => history.gap(detail.seq));
   room.addEventListener("cleared", ({ detail }) => history.clear(detail.seq));
   room.addEventListener("ended", () => allow(false));

@@ -50,6 +50,7 @@ class Counter {
       allow(room.can.includes("act"));
       this.#show();
     });
+    room.addEventListener("can", () => allow(room.can.includes("act")));
     room.addEventListener("ended", () => allow(false));
     room.on("added", (event) => {
       this.#tally.hear(event);

@@ -253,6 +253,16 @@ export class Room extends EventTarget {
     this.#fire("cleared", { seq });
   }
 
+  /**
+   * The server has looked again at what this person may do.
+   * @param {unknown} can
+   */
+  #may(can) {
+    if (!this.#welcome || !Array.isArray(can)) return;
+    this.#welcome = { ...this.#welcome, can: can.filter((word) => typeof word === "string") };
+    this.#fire("can", this.#welcome.can);
+  }
+
   /** Send what waits, unless a handler has left the room meanwhile. */
   #flush() {
     if (this.status !== "joined") return;
@@ -278,6 +288,7 @@ export class Room extends EventTarget {
    */
   #receive(name, payload) {
     if (name.startsWith("presence_")) this.#presence.receive(name, payload);
+    else if (name === "room_can") this.#may(payload.can);
     else if (name === "room_cleared") this.#cleared(isSeq(payload.seq) ? payload.seq : 0);
     else if (!name.startsWith("room_") && !name.startsWith("phx_")) this.#event(readEvent(name, payload));
   }

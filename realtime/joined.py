@@ -1,0 +1,90 @@
+"""A client in a room: what it was let in with, what it missed, what it may ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realtime import conf, kinds, protocol
+from realtime.errors import Invalid
+from realtime.hub import Hub
+from realtime.kinds import Actor, Command
+from realtime.limits import Bucket
+from realtime.local import Subscription
+from realtime.protocol import Frame, Push
+from realtime.rooms import Admission
+
+
+class Joined:
+    """`bucket` holds the room's own allowance, where it has one."""
+
+    __slots__ = ("admission", "bucket", "kind", "subscription")
+
+    def __init__(self, subscription: Subscription, admission: Admission, now: float) -> None:
+        rate = admission.commands_per_second or 0.0
+        self.subscription = subscription
+        self.admission = admission
+        self.kind = kinds.get(admission.kind)
+        self.bucket = Bucket(rate, max(1.0, rate * 2), now) if rate else None
+
+    def command(self, push: Push) -> tuple[Command, str | None]:
+        """Return the command that a push asks for, and its key, or raise a refusal."""
+        key = push.payload.pop("key", None)
+        if key is not None and (not isinstance(key, str) or not protocol.KEY_PATTERN.fullmatch(key)):
+            raise Invalid("key: expected 1 to 64 printable ASCII characters without spaces.")
+        return self.kind.parse(push.event, push.payload), key
+
+    def welcome(self, you: Actor, missed: Missed) -> dict[str, Any]:
+        """Return the reply to the join."""
+        admission = self.admission
+        return {
+            "seq": admission.head,
+            "tail": admission.tail,
+            "events": protocol.listed(missed.frames),
+            "more": missed.reached < admission.head,
+            "complete": missed.complete,
+            "state": admission.state,
+            "you": you,
+            "can": admission.can,
+            "room": {"title": admission.title, "kind": admission.kind},
+        }
+
+
+class Missed:
+    """The first page of what came after `since`. `reached` is the seq that it leads up to."""
+
+    __slots__ = ("complete", "frames", "reached")
+
+    def __init__(self, frames: list[Frame], since: int | None, head: int) -> None:
+        self.frames = frames
+        self.reached = frames[-1].seq if frames else head
+        continues = since is not None and since < head and bool(frames) and frames[0].seq == since + 1
+        self.complete = since is None or since == head or continues
+
+
+async def missed(hub: Hub, subscription: Subscription, since: int | None, head: int) -> Missed:
+    """Return what is kept of the events after `since`, up to `head`: from the hub's memory, else from the log."""
+    if since is None or since == head:
+        return Missed([], since, head)
+    return Missed(_page(await hub.after(subscription.room, min(since, head)), head), since, head)
+
+
+def _page(frames: list[Frame], head: int) -> list[Frame]:
+    settings = conf.current()
+    page: list[Frame] = []
+    size = 0
+    for frame in frames[: settings.PAGE_EVENTS]:
+        size += len(frame.event)
+        if frame.seq > head or (page and size > settings.PAGE_BYTES):
+            break
+        page.append(frame)
+    return page
+
+
+def whole(payload: dict[str, Any], name: str, default: int | None, least: int, most: int) -> int | None:
+    """Return a whole number that a client may give, or raise `Invalid`."""
+    value = payload.get(name, default)
+    if value is default:
+        return default
+    if type(value) is not int or not least <= value <= most:
+        raise Invalid(f"{name}: expected a whole number from {least} to {most}.")
+    return value
