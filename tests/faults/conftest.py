@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.stage import DEFAULTS, SERVINGS, Serving, Stage, Troupe
+from tests.faults.stage import DEFAULTS, SERVINGS, Serving, Stage, Troupe, notes
 from tests.support.logs import trouble
 from tests.support.services import Postgres
 from tests.support.sites import EMBEDDED, Backend, Site
@@ -48,6 +48,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if notes:
+        terminalreporter.section("measured under faults")
+        terminalreporter.write("".join(f"{note}\n" for note in sorted(notes)))
+
+
 @pytest.fixture
 def dice(request: pytest.FixtureRequest) -> Random:
     """All chance in a story."""
@@ -79,12 +85,10 @@ def faulty_postgres() -> Iterator[Callable[[], Postgres]]:
 
 
 @pytest.fixture(scope="session")
-def troupe(
-    tmp_path_factory: pytest.TempPathFactory, faulty_postgres: Callable[[], Postgres]
-) -> Iterator[Troupe]:
+def troupe(tmp_path_factory: pytest.TempPathFactory, faulty_postgres: Callable[[], Postgres]) -> Iterator[Troupe]:
     """The sites and servers of all stories."""
-    with Troupe(lambda: tmp_path_factory.mktemp("stage"), faulty_postgres) as troupe:
-        yield troupe
+    with Troupe(lambda: tmp_path_factory.mktemp("stage"), faulty_postgres) as found:
+        yield found
 
 
 @pytest.fixture
@@ -104,11 +108,12 @@ async def stage(troupe: Troupe, dice: Random, seconds: float) -> AsyncIterator[C
         **settings: Any,
     ) -> Stage:
         site = site or await asyncio.to_thread(troupe.site, backend)
-        servers = await troupe.servers(site, servings, DEFAULTS | settings, env or {})
+        servers = await troupe.serve(site, servings, DEFAULTS | settings, env or {})
         stages.append(Stage(site, servers, dice, seconds))
         return stages[-1]
 
     yield make
+    await asyncio.to_thread(troupe.dismiss, keep=troupe.usual)
     for each in stages:
         found = trouble(re.sub(each.forgiven, "", each.logged()) if each.forgiven else each.logged())
         assert not found, f"a server logged:\n{found}"

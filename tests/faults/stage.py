@@ -1,6 +1,6 @@
 """The stage of a story: a site, its server processes, and people with sessions who make up a crowd.
 
-Starting a process takes longer than most faults, so that servers with the same settings are kept for the next story.
+Starting a process takes longer than most faults, so that servers with the usual settings are kept for the next story.
 """
 
 import asyncio
@@ -21,6 +21,9 @@ from tests.support.regular import Regular
 from tests.support.servers import Program, Server
 from tests.support.services import Postgres
 from tests.support.sites import Backend, Site
+
+notes: list[str] = []
+"""What was measured on all stages."""
 
 _numbers = itertools.count(1)
 
@@ -77,7 +80,6 @@ SERVINGS = (DAPHNE, LANE, UVICORN)
 def patient(serving: Serving) -> Serving:
     """The same with the pings that it has by default."""
     return Serving(serving.name, serving.program, serving.options[4:])
-
 
 
 class Stage:
@@ -145,6 +147,10 @@ class Stage:
         """A second tab for each of a crowd, in the same rooms."""
         return Crowd([regular.second_tab(Random(self.dice.getrandbits(32))) for regular in crowd.regulars], self.dice)
 
+    def note(self, measured: str) -> None:
+        """Have something said at the end of the run."""
+        notes.append(measured)
+
     def logged(self) -> str:
         """What its servers have written since it was set."""
         return "".join(server.log[self._logged[server] :] for server in self.servers)
@@ -164,7 +170,20 @@ class Troupe:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.dismiss()
         self._exits.close()
+
+    def dismiss(self, keep: Sequence[Server] = ()) -> None:
+        """End the servers, at once: how they leave is a story of its own."""
+        for key, server in list(self._servers.items()):
+            if server not in keep:
+                server.kill()
+                del self._servers[key]
+
+    @property
+    def usual(self) -> list[Server]:
+        """The servers with nothing special about them."""
+        return [server for key, server in self._servers.items() if json.loads(key)[3:] == [DEFAULTS, {}]]
 
     def site(self, backend: Backend) -> Site:
         if backend.name not in self._sites:
@@ -175,7 +194,7 @@ class Troupe:
         """A site for one story alone, to be entered."""
         return Site(backend, self._folder(), self._postgres, **env)
 
-    async def servers(
+    async def serve(
         self, site: Site, servings: Sequence[Serving], settings: dict[str, Any], env: dict[str, str]
     ) -> list[Server]:
         """A running server of the site for each serving."""

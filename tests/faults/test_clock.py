@@ -38,7 +38,7 @@ async def test_a_clock_that_jumps_delays_and_loses_nothing(
                 clocks[1].write_text(str(jump if clocks[0] == clocks[1] else -jump))
                 await asyncio.sleep(stages[0].seconds / 4)
         await ledger.audit(stages[0].site, crowd)
-        assert percentile(crowd.latencies(since), 95) < 2.5
+        assert percentile(crowd.latencies(since), 95) < 3.0
         assert not crowd.refusals
         await crowd.see_each_other()
     assert not crowd.wrongs

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-import pytest
 
 from tests.faults.stage import Stage, Troupe
 from tests.support import ledger
@@ -15,6 +14,11 @@ from tests.support.sites import EMBEDDED, PUBSUB
 from tests.support.waiting import eventually
 
 MEGABYTES = 24
+
+CHECK = """
+from django.db import connection
+result = connection.cursor().execute("PRAGMA integrity_check").fetchall()
+"""
 
 
 async def tell(set_up: Stage, disk: SmallDisk) -> None:
@@ -36,12 +40,11 @@ async def tell(set_up: Stage, disk: SmallDisk) -> None:
 async def test_a_full_disk_under_sqlite_is_a_refusal_and_spoils_nothing(
     stage: Callable[..., Any], troupe: Troupe
 ) -> None:
-    with SmallDisk(MEGABYTES) as disk:
-        with troupe.new_site(EMBEDDED, DATABASE_URL=f"sqlite:///{disk.path / 'site.sqlite3'}") as site:
-            set_up = await stage(site=site)
-            await tell(set_up, disk)
-            code = "from django.db import connection\nresult = connection.cursor().execute('PRAGMA integrity_check').fetchall()"
-            assert await asyncio.to_thread(site.console.run, code) == [["ok"]]
+    disk = SmallDisk(MEGABYTES)
+    with disk, troupe.new_site(EMBEDDED, DATABASE_URL=f"sqlite:///{disk.path}/site.sqlite3") as site:
+        set_up = await stage(site=site)
+        await tell(set_up, disk)
+        assert await asyncio.to_thread(site.console.run, CHECK) == [["ok"]]
 
 
 async def test_a_full_disk_under_postgres_is_a_refusal_and_spoils_nothing(
@@ -54,8 +57,7 @@ async def test_a_full_disk_under_postgres_is_a_refusal_and_spoils_nothing(
             connection.execute(f"CREATE TABLESPACE small LOCATION '{disk.path}'")
             connection.execute("ALTER DATABASE small SET TABLESPACE small")
         with troupe.new_site(PUBSUB, DATABASE_URL=url) as site:
-            set_up = await stage(site=site)
-            await tell(set_up, disk)
+            await tell(await stage(site=site), disk)
         with psycopg.connect(url.replace("/small", "/postgres"), autocommit=True) as connection:
             connection.execute("DROP DATABASE small WITH (FORCE)")
             connection.execute("DROP TABLESPACE small")

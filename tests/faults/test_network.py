@@ -65,16 +65,17 @@ async def test_a_network_that_goes_silent_loses_and_doubles_nothing_and_leaves_n
 async def test_who_falls_silent_leaves_the_rosters_of_the_others(stage: Callable[..., Any]) -> None:
     set_up = await stage(PUBSUB)
     slug = set_up.chats(1)[0]
-    async with Proxy(set_up.servers[0].port) as first, Proxy(set_up.servers[1].port) as second:
-        async with set_up.crowd(12, slugs=[slug]) as crowd, set_up.crowd(
-            8, slugs=[slug], addresses=[first.url, second.url]
-        ) as silent:
-            everybody = crowd.people(slug) | silent.people(slug)
-            onlookers = [regular.places[slug].onlooker for regular in crowd.regulars]
-            await eventually(lambda: all(o.people == everybody for o in onlookers), 30, "everybody is seen")
-            first.stall()
-            second.stall()
-            remaining = crowd.people(slug)
-            within = PINGS_SECONDS + SLOWLY_SECONDS
-            await eventually(lambda: all(o.people == remaining for o in onlookers), within, "the silent have left")
-            assert not crowd.wrongs
+    async with AsyncExitStack() as exits:
+        proxies = [await exits.enter_async_context(Proxy(server.port)) for server in set_up.servers]
+        crowd = await exits.enter_async_context(set_up.crowd(12, slugs=[slug]))
+        addresses = [proxy.url for proxy in proxies]
+        silent = await exits.enter_async_context(set_up.crowd(8, slugs=[slug], addresses=addresses))
+        everybody = crowd.people(slug) | silent.people(slug)
+        onlookers = [regular.places[slug].onlooker for regular in crowd.regulars]
+        await eventually(lambda: all(o.people == everybody for o in onlookers), 30, "everybody is seen")
+        for proxy in proxies:
+            proxy.stall()
+        remaining = crowd.people(slug)
+        within = PINGS_SECONDS + SLOWLY_SECONDS
+        await eventually(lambda: all(o.people == remaining for o in onlookers), within, "the silent have left")
+        assert not crowd.wrongs

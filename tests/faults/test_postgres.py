@@ -43,7 +43,6 @@ async def test_nothing_is_lost_or_doubled_when_postgres_restarts(
             await eventually(lambda: not any(r.outbox for r in crowd.regulars), 60, "the senders went on")
         await ledger.audit(set_up.site, crowd)
         assert crowd.refusals["unavailable"] > 0, "nobody noticed"
-        print(crowd.refusals, crowd.closes)
     for server in set_up.servers:
         assert server.running
 

@@ -115,7 +115,10 @@ class Crowd:
         await self.answered(within)
         heads: dict[str, int] = {}
         for regular in self.regulars:
-            for slug, seq in [*regular.acknowledged.values(), *((s, p.position or 0) for s, p in regular.places.items())]:
+            for slug, seq in [
+                *regular.acknowledged.values(),
+                *((s, p.position or 0) for s, p in regular.places.items()),
+            ]:
                 heads[slug] = max(heads.get(slug, 0), seq)
         await self.reached(heads, within)
 
@@ -128,7 +131,7 @@ class Crowd:
 
         def wrong() -> list[str]:
             return [
-                f"{regular.name} in {slug}: too many {set(place.onlooker.people - here)}, lacks {set(here - place.onlooker.people)}"
+                f"{regular.name} in {slug} differs in {set(place.onlooker.people ^ here)}"
                 for slug, here in ((slug, self.people(slug)) for slug in self.slugs)
                 for regular in self.regulars
                 for place in [regular.places.get(slug)]

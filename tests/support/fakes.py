@@ -180,7 +180,9 @@ class FakeLog:
 
     async def heads(self, room_pks: list[int]) -> dict[int, Standing]:
         await self._answer("heads", room_pks)
-        return {pk: Standing(self.head(pk), pk in self.closed, self.tails.get(pk, 0)) for pk in room_pks if pk in self.rooms}
+        return {
+            pk: Standing(self.head(pk), pk in self.closed, self.tails.get(pk, 0)) for pk in room_pks if pk in self.rooms
+        }
 
     async def seats(self, room_pks: list[int]) -> dict[int, dict[Seat, Actor]]:
         await self._answer("seats", room_pks)

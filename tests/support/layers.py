@@ -46,7 +46,7 @@ class Unreliable:
         task.add_done_callback(self._late.discard)
 
 
-class UnreliablePubSub(RedisPubSubChannelLayer):
+class UnreliablePubSub(RedisPubSubChannelLayer):  # type: ignore[misc]  # it has no types
     """Its methods are those of an inner layer, looked up when they are asked for."""
 
     def __getattr__(self, name: str) -> Any:
@@ -54,7 +54,7 @@ class UnreliablePubSub(RedisPubSubChannelLayer):
         return Unreliable(found) if name == "group_send" else found
 
 
-class UnreliableCore(RedisChannelLayer):
+class UnreliableCore(RedisChannelLayer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.group_send = Unreliable(super().group_send)

@@ -82,7 +82,9 @@ def check_acknowledgements(books: dict[str, Book], crowd: Crowd) -> None:
     logged = {row.key: (slug, row.seq) for slug, book in books.items() for row in book.rows if row.key}
     for regular in crowd.regulars:
         for key, (slug, seq) in regular.acknowledged.items():
-            assert logged.get(key) == (slug, seq), f"{regular.name} was told {slug} {seq}, the log has {logged.get(key)}"
+            assert logged.get(key) == (slug, seq), (
+                f"{regular.name} was told {slug} {seq}, the log has {logged.get(key)}"
+            )
 
 
 def check_sights(books: dict[str, Book], crowd: Crowd) -> None:

@@ -168,8 +168,8 @@ class Regular:
             await asyncio.sleep(self._wait(failures))
 
     def _wait(self, failures: int) -> float:
-        backoff = self._dice.random() * min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**failures)
-        return max(backoff, self._not_before - time.monotonic())
+        longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**failures)
+        return max(self._dice.random() * longest, self._not_before - time.monotonic())
 
     async def _open(self, address: str) -> ClientConnection:
         host, _, port = address.removeprefix("http://").partition(":")

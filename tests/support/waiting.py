@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -22,11 +22,17 @@ def until(look: Callable[[], T | None], within: float, what: str) -> T:
     return seen
 
 
-async def eventually(look: Callable[[], T | None], within: float, what: str | Callable[[], str]) -> T:
-    """The same, while the event loop goes on. `what` may be a callable that says how it stands."""
+async def eventually(
+    look: Callable[[], T | None | Awaitable[T | None]], within: float, what: str | Callable[[], str]
+) -> T:
+    """The same, while the event loop goes on. `look` may be asynchronous, and `what` a callable that says how it stands."""
     deadline = time.monotonic() + within
-    while not (seen := look()):
+    while not (seen := await _seen(look())):
         if time.monotonic() > deadline:
             raise TooLate(f"{what if isinstance(what, str) else what()}: not within {within:g} s")
         await asyncio.sleep(0.02)
     return seen
+
+
+async def _seen(answer: T | None | Awaitable[T | None]) -> T | None:
+    return await answer if isinstance(answer, Awaitable) else answer
