@@ -89,4 +89,4 @@ class Turning(RuleBasedStateMachine):
             self._loop.close()
 
     def _be_content(self) -> None:
-        assert not self.complaints.said, self.complaints.said
+        assert not self.complaints.said, "; ".join(self.complaints.said)

@@ -162,7 +162,9 @@ class LogAgainstBooks(RuleBasedStateMachine):
         if refused:
             return refused
         book.head += 1
-        book.state = {"value": book.state["value"] + asked.by} if book.kind == "counter" else {"done": book.state["done"] + 1}
+        book.state = (
+            {"value": book.state["value"] + asked.by} if book.kind == "counter" else {"done": book.state["done"] + 1}
+        )
         if asked.key:
             book.keys[actor, asked.key] = book.head
         assert isinstance(outcome, Appended)
@@ -263,4 +265,4 @@ def test_the_log_is_what_the_books_say(monkeypatch: pytest.MonkeyPatch, caplog: 
     kinds.install(monkeypatch)
     monkeypatch.setattr(log, "_TRIM_EVERY", TRIM_EVERY)
     monkeypatch.setattr(log, "_TRIM_AT_MOST", TRIM_AT_MOST)
-    machines.run(LogAgainstBooks, stories=40, steps=25)
+    machines.run(LogAgainstBooks, stories=30, steps=25)
