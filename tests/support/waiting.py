@@ -23,7 +23,7 @@ def until(look: Callable[[], T | None], within: float, what: str) -> T:
 
 
 async def eventually(
-    look: Callable[[], T | None | Awaitable[T | None]], within: float, what: str | Callable[[], str]
+    look: Callable[[], T | Awaitable[T | None] | None], within: float, what: str | Callable[[], str]
 ) -> T:
     """The same, while the event loop goes on. `look` may be asynchronous, and `what` a callable that says how it stands."""
     deadline = time.monotonic() + within
@@ -34,5 +34,5 @@ async def eventually(
     return seen
 
 
-async def _seen(answer: T | None | Awaitable[T | None]) -> T | None:
+async def _seen(answer: T | Awaitable[T | None] | None) -> T | None:
     return await answer if isinstance(answer, Awaitable) else answer
