@@ -16,7 +16,7 @@ text{fill:var(--ink)}.soft{fill:var(--soft)}.head{font-weight:600}.grid{stroke:v
 .path{fill:none;stroke-width:2}.path.ours{fill:none;stroke:var(--ours)}.path.theirs{fill:none;stroke:var(--theirs)}
 """
 _WIDTH = 860
-_LABELS = 250
+_LABELS = 270
 _VALUES = 90
 _ROW = 22
 _SPAN = _WIDTH - _LABELS - _VALUES

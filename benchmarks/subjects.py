@@ -89,8 +89,8 @@ TUTORIAL_UVICORN = Subject("Channels tutorial, uvicorn", "channels", (*_UVICORN,
 TUTORIAL_REDIS = replace(TUTORIAL, name="Channels tutorial, daphne, Redis", layer=CORE)
 TUTORIAL_UVICORN_REDIS = replace(TUTORIAL_UVICORN, name="Channels tutorial, uvicorn, Redis", layer=CORE)
 TUTORIAL_PUBSUB = replace(TUTORIAL, name="Channels tutorial, daphne, Redis pub/sub", layer=PUBSUB)
-SAVING = replace(TUTORIAL, name="Channels consumer with the ORM, daphne", dialect="channels-saved")
-SAVING_UVICORN = replace(TUTORIAL_UVICORN, name="Channels consumer with the ORM, uvicorn", dialect="channels-saved")
+SAVING = replace(TUTORIAL, name="Channels with the ORM, daphne", dialect="channels-saved")
+SAVING_UVICORN = replace(TUTORIAL_UVICORN, name="Channels with the ORM, uvicorn", dialect="channels-saved")
 
 PYTHON_SOCKETIO = Subject(
     "python-socketio, uvicorn", "socketio", (*_UVICORN, "benchmarks.peers.socketio_python.app:app")
