@@ -20,6 +20,7 @@ from django.utils import timezone
 from realtime.models import Event, Room
 
 _ROWS_AT_ONCE = 64
+_KEPT = 256  # shapes of each: a busy process would go through tens of thousands
 
 
 class NewEvent(NamedTuple):
@@ -102,7 +103,7 @@ def update_rooms(alias: str, rows: Sequence[NewHead]) -> None:
             cursor.executemany(_update(alias), rows)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_KEPT)
 def _select_rooms(alias: str, count: int) -> str:
     connection = connections[alias]
     columns = ", ".join(_columns(alias, Room, [field.name for field in Room._meta.concrete_fields]))
@@ -111,14 +112,14 @@ def _select_rooms(alias: str, count: int) -> str:
     return f"SELECT {columns} FROM {_table(alias, Room)} WHERE {pk} IN ({_places(count)}) ORDER BY {pk}{lock}"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_KEPT)
 def _select_keys(alias: str, rooms: int, keys: int) -> str:
     room, actor, key, seq = _columns(alias, Event, ["room", "actor", "key", "seq"])
     wanted = f"{room} IN ({_places(rooms)}) AND {key} IN ({_places(keys)})"
     return f"SELECT {room}, {actor}, {key}, {seq} FROM {_table(alias, Event)} WHERE {wanted}"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_KEPT)
 def _insert(alias: str, count: int) -> str:
     columns = ", ".join(_columns(alias, Event, _EVENT_FIELDS))
     values = ", ".join([f"({_places(len(_EVENT_FIELDS))})"] * count)

@@ -95,3 +95,12 @@ def test_a_site_without_time_zones_stores_its_local_time_and_says_utc(settings: 
     said = datetime.fromisoformat(msgspec.json.decode(frame.event)["at"])
     assert abs(said - datetime.now(UTC)) < timedelta(minutes=1)
     assert abs((at - timedelta(hours=9)).replace(tzinfo=UTC) - said) < timedelta(seconds=1)
+
+
+def test_only_so_many_statements_are_kept() -> None:
+    room = rows.room()
+    for keys in range(1, 400):
+        statements.seqs_by_key(log.database(), [room.pk], map(str, range(keys)))
+    shapes = [statements._select_rooms, statements._select_keys, statements._insert]
+    assert all((shape.cache_info().maxsize or 1e9) <= 256 for shape in shapes)
+    assert statements._select_keys.cache_info().currsize <= 256
