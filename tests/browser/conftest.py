@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 from tests.support.servers import Server
 from tests.support.sites import Site
@@ -14,6 +14,8 @@ from tests.support.visitor import Visitor
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 Visit = Callable[..., Page]
+
+expect.set_options(timeout=20_000)  # a deadline, not a measure: the machine may have more to do
 
 
 def watch(context: BrowserContext, complaints: list[str]) -> None:
@@ -45,7 +47,7 @@ def visit(new_context: Callable[..., BrowserContext], embedded_site: Site, embed
         path: str, name: str | None = None, *, server: Server = embedded_server, rough: bool = False, **options: Any
     ) -> Page:
         context = new_context(base_url=server.url, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         if not rough:
             watch(context, complaints)
         if name:
