@@ -28,7 +28,9 @@ _NAMES_SHOWN = 100
 class RoomForm(forms.ModelForm):  # type: ignore[type-arg]
     """A room, with its kind chosen from those that are registered, and a kind that no longer is kept as it stands."""
 
-    kind = forms.ChoiceField(label=_("kind"))
+    kind = forms.ChoiceField(
+        label=_("Kind"), help_text=_("What the room does. It stays once something has happened in the room.")
+    )
 
     class Meta:
         model = Room
@@ -40,12 +42,13 @@ class RoomForm(forms.ModelForm):  # type: ignore[type-arg]
         present = self.instance.kind
         if present and present not in dict(choices):
             choices.append((present, _("%(kind)s (not installed)") % {"kind": present}))
-        self.fields["kind"].choices = choices  # type: ignore[attr-defined]
+        if "kind" in self.fields:
+            self.fields["kind"].choices = choices  # type: ignore[attr-defined]
 
 
 class AnnouncementForm(forms.Form):
     text = forms.CharField(
-        label=_("announcement"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4, "autofocus": True})
+        label=_("Announcement"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4, "autofocus": True})
     )
 
 
@@ -79,8 +82,10 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> tuple[str, ...]:
-        """A room's slug is its address on the wire: open pages would lose it."""
-        return self.readonly_fields if obj is None else (*self.readonly_fields, "slug")
+        """A room's slug is its address on the wire, and its kind is what its history can be read as: both stay."""
+        if obj is None:
+            return self.readonly_fields
+        return (*self.readonly_fields, "slug", "kind") if obj.head else (*self.readonly_fields, "slug")
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Room | None = None) -> dict[str, Any]:
         return dict(self.prepopulated_fields) if obj is None else {}
@@ -98,9 +103,12 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def is_open(self, room: Room) -> bool:
         return not room.closed
 
-    @admin.display(description=_("here now"))
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
+        return presence.counted(super().get_queryset(request))
+
+    @admin.display(description=_("here now"), ordering="people_now")
     def people_now(self, room: Room) -> int:
-        return presence.counts([room.pk])[room.pk]
+        return int(getattr(room, "people_now", 0))
 
     @admin.display(description=_("here now"))
     def people_here(self, room: Room) -> str:

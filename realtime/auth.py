@@ -52,7 +52,9 @@ NOBODY = Person(id="guest:", name="Guest")
 
 
 def person_of(user: Any, session_key: str | None = None) -> Person:
-    """Return a user as a `Person`."""
+    """Return a user as a `Person`; an anonymous one is nobody in particular."""
+    if not user.is_authenticated:
+        return NOBODY
     return Person(
         id=f"user:{user.pk}",
         name=str(import_string(conf.current().DISPLAY_NAME)(user))[:200],

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
-from realtime.errors import Failed, Overloaded, Refusal, Unavailable
+from realtime.errors import Failed, GoingAway, Overloaded, Refusal, Unavailable
 
 logger = logging.getLogger("realtime.batching")
 
@@ -28,6 +28,7 @@ R = TypeVar("R")
 
 _IDLE_SECONDS = 30.0
 _END_SECONDS = 10.0
+_RETURN_SECONDS = 1.0
 
 
 class Batcher(Generic[T, R]):
@@ -60,7 +61,9 @@ class Batcher(Generic[T, R]):
 
     def submit(self, item: T) -> asyncio.Future[R]:
         """Return the future of `item`'s result, or raise `Overloaded`."""
-        if self._closed or len(self._waiting) >= self._max_waiting:
+        if self._closed:
+            raise GoingAway(_RETURN_SECONDS)
+        if len(self._waiting) >= self._max_waiting:
             raise Overloaded
         future: asyncio.Future[R] = self._loop.create_future()
         self._waiting.append((item, future))
@@ -119,7 +122,10 @@ def _run(work: Callable[[list[T]], list[R | Refusal]], items: list[T]) -> list[R
 
 def _end_thread(together: threading.Barrier) -> None:
     """Close this thread's connections. Waiting for each other, no thread takes two of these and leaves another its own."""
-    together.wait(_END_SECONDS)
+    try:
+        together.wait(_END_SECONDS)
+    except threading.BrokenBarrierError:
+        logger.info("A database thread was still busy at the end")
     connections.close_all()
 
 

@@ -313,7 +313,7 @@ class Hub:
     def _check(self, room: LocalRoom, position: int, standing: Standing | None) -> bool:
         """Return True where the bus failed to bring something."""
         if standing is None:
-            self._end(room, UnknownRoom(room.topic))
+            self._end(room, UnknownRoom(room.topic.removeprefix(protocol.TOPIC_PREFIX)))
         elif standing.closed:
             self._end(room, RoomClosed())
         elif standing.head < position:

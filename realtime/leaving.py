@@ -1,6 +1,7 @@
 """Hearing that the process is asked to stop, on any server: SIGTERM and SIGINT, before the server acts on them.
 
-The server's own handler is called afterwards, always. Outside the main thread no handler can be set, and none is.
+The server's own handler is called afterwards, always; a signal that the process ignores is left ignored. Outside the main
+thread no handler can be set, and none is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Notice:
         self._handler: Handler = self._handle
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._handler)
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._handler)
 
     def withdraw(self) -> None:
         """Put the handlers back, unless somebody has set others since."""
@@ -36,9 +38,11 @@ class Notice:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         previous = self._previous.get(number, signal.SIG_DFL)
-        self._tell()
-        if callable(previous):
-            previous(number, frame)
-        elif previous == signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+        try:
+            self._tell()
+        finally:
+            if callable(previous):
+                previous(number, frame)
+            else:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)

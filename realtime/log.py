@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from django.db import router, transaction
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 
 from realtime import conf, kinds, metrics, policy, protocol, statements, storable
 from realtime.auth import Person
@@ -210,7 +210,12 @@ def clear(room_pk: int) -> int:
 
 def trim(now: datetime) -> int:
     """Remove events that are older than their room keeps them, and return how many."""
-    return sum(_trim_by_age(row, now) for row in Room.objects.using(database()).filter(head__gt=F("tail")))
+    rooms = Room.objects.using(database()).filter(head__gt=F("tail")).exclude(keep_days=0)
+    if not conf.current().KEEP_DAYS:
+        rooms = rooms.exclude(keep_days=None)
+    oldest = Event.objects.using(database()).filter(room=OuterRef("pk")).order_by("seq").values("at")[:1]
+    aged = rooms.annotate(oldest=Subquery(oldest)).only("pk", "keep_days")
+    return sum(_trim_by_age(row, now) for row in aged if row.oldest is not None and _too_old(row, now) > row.oldest)
 
 
 def _roles(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, str], str]:
@@ -256,18 +261,19 @@ def _trim_if_due(row: Room, first_head: int) -> None:
     _remove_up_to(row, min(row.head - keep, row.tail + _TRIM_AT_MOST))
 
 
-def _trim_by_age(row: Room, now: datetime) -> int:
+def _too_old(row: Room, now: datetime) -> datetime:
+    """Return the moment before which an event of this room is too old, as the database writes it."""
     days = conf.current().KEEP_DAYS if row.keep_days is None else row.keep_days
-    if not days:
-        return 0
+    return statements.storable_at(now - timedelta(days=days))
+
+
+def _trim_by_age(row: Room, now: datetime) -> int:
     with transaction.atomic(using=database()):
         locked = statements.lock_rooms(database(), {row.pk}).get(row.pk)
         if locked is None:
             return 0
         some = _rows(row.pk).filter(seq__gt=locked.tail, seq__lte=locked.tail + _TRIM_AT_MOST)
-        newest = some.filter(at__lt=statements.storable_at(now - timedelta(days=days))).aggregate(newest=Max("seq"))[
-            "newest"
-        ]
+        newest = some.filter(at__lt=_too_old(row, now)).aggregate(newest=Max("seq"))["newest"]
         removed = _remove_up_to(locked, newest or 0)
         Room.objects.using(database()).filter(pk=row.pk).update(tail=locked.tail)
     return removed

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -46,10 +47,18 @@ class Room(models.Model):
         _("days kept"), null=True, blank=True, help_text=_("Empty: as the site's settings say. 0: for ever.")
     )
     max_bytes = models.PositiveIntegerField(
-        _("bytes of a command"), null=True, blank=True, help_text=_("Empty: as the site's settings say.")
+        _("bytes of a command"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(256)],
+        help_text=_("Empty: as the site's settings say."),
     )
     commands_per_second = models.FloatField(
-        _("commands a second"), null=True, blank=True, help_text=_("Of one connection. Empty: no limit of its own.")
+        _("commands a second"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.01)],
+        help_text=_("Of one connection. Empty: no limit of its own."),
     )
     head = models.PositiveBigIntegerField(_("newest seq"), default=0, editable=False)
     tail = models.PositiveBigIntegerField(_("newest seq not kept"), default=0, editable=False)

@@ -127,6 +127,10 @@ class Node:
                 connection.go_away(window)
             self._leaving = self._loop.create_task(self.stop())
 
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving is not None
+
     def _leave_soon(self) -> None:
         self._loop.call_soon_threadsafe(self.leave)
 
@@ -261,6 +265,12 @@ async def current() -> Node:
     if loop not in _starting:
         _starting[loop] = loop.create_task(_started())
     return await asyncio.shield(_starting[loop])
+
+
+def any_leaving() -> bool:
+    """Say whether this process has been asked to stop, and takes no more connections. From any thread."""
+    started = [task.result() for task in list(_starting.values()) if task.done() and not task.cancelled()]
+    return any(node.is_leaving for node in started)
 
 
 async def stop() -> None:

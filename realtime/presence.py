@@ -11,11 +11,11 @@ from datetime import timedelta
 
 import msgspec
 from django.db import router, transaction
-from django.db.models import Count, DateTimeField, ExpressionWrapper, QuerySet
+from django.db.models import Count, DateTimeField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
 from realtime.kinds import Actor
-from realtime.models import Node, Presence
+from realtime.models import Node, Presence, Room
 from realtime.roster import Seat
 
 
@@ -120,6 +120,12 @@ def people(room_pk: int, limit: int | None = None) -> list[Actor]:
     """Return who is in a room now, by name."""
     rows = _living().filter(room_id=room_pk).values_list("person", "name").distinct().order_by("name", "person")
     return [Actor(person, name) for person, name in rows[:limit]]
+
+
+def counted(rooms: QuerySet[Room]) -> QuerySet[Room]:
+    """Return the same rooms, each with `people_now`, in the query that reads them."""
+    living = Q(presences__node__lease_until__gt=Now())
+    return rooms.annotate(people_now=Count("presences__person", distinct=True, filter=living))
 
 
 def counts(room_pks: Iterable[int]) -> dict[int, int]:

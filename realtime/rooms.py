@@ -135,6 +135,7 @@ def commit(entries: Sequence[Entry]) -> list[Outcome]:
 def close(room: str | Room) -> None:
     """Close a room: nobody joins or acts any more, and who is in it is told and leaves."""
     row = _row(room)
+    row.closed = True
     Room.objects.filter(pk=row.pk).update(closed=True)
     refusal = RoomClosed()
     ring = bus.Ended(row.pk, refusal.code, refusal.message)
@@ -143,7 +144,9 @@ def close(room: str | Room) -> None:
 
 def reopen(room: str | Room) -> None:
     """Open a closed room again. Who was in it has to join again."""
-    Room.objects.filter(pk=_row(room).pk).update(closed=False)
+    row = _row(room)
+    row.closed = False
+    Room.objects.filter(pk=row.pk).update(closed=False)
 
 
 def kick(user: AbstractBaseUser | Actor, room: str | Room) -> None:
@@ -176,7 +179,7 @@ def announce(room: str | Room, text: str) -> int:
 
 def visible(user: Any) -> list[Room]:
     """Return the rooms that a user, perhaps an anonymous one, may see, by title."""
-    person = auth.person_of(user) if user.is_authenticated else auth.NOBODY
+    person = auth.person_of(user)
     found = list(Room.objects.all())
     roles = policy.roles((row.pk, person) for row in found)
     rules = policy.current()
@@ -195,7 +198,8 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
     state = _state(row)
     frames = log.before(row.pk, protocol.topic(row.slug), row.head + 1, events, conf.current().PAGE_BYTES)
     oldest = frames[0].seq if frames else row.head + 1
-    people = presence.people(row.pk)
+    most = conf.current().PRESENCE_LIST
+    people = presence.people(row.pk, limit=most)
     return Snapshot(
         room=row,
         events=[msgspec.json.decode(frame.event) for frame in frames],
@@ -204,8 +208,8 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
         you=person.actor,
         can=policy.can(person, row, role),
         complete=oldest <= row.tail + 1,
-        people=people[: conf.current().PRESENCE_LIST],
-        count=len(people),
+        people=people,
+        count=len(people) if len(people) < most else presence.counts([row.pk])[row.pk],
     )
 
 
@@ -252,6 +256,8 @@ def _state(row: Room) -> dict[str, Any]:
 def _row(room: str | Room) -> Room:
     if isinstance(room, Room):
         return room
+    if not isinstance(room, str):
+        raise TypeError(f"room: expected a slug or a Room, got {room!r}.")
     row = Room.objects.using(log.database()).filter(slug=room).first()
     if row is None:
         raise UnknownRoom(room)
@@ -264,7 +270,13 @@ def _check_key(key: str | None) -> None:
 
 
 def _actor(actor: AbstractBaseUser | Actor | None) -> Actor | None:
-    return actor if actor is None or isinstance(actor, Actor) else auth.person_of(actor).actor
+    if actor is None or isinstance(actor, Actor):
+        return actor
+    if not actor.is_authenticated:
+        raise TypeError(
+            "actor: expected a user who is logged in, an Actor, or None for the site itself; got an anonymous user."
+        )
+    return auth.person_of(actor).actor
 
 
 def _only(outcomes: list[Outcome]) -> Appended:

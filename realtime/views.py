@@ -6,10 +6,13 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from realtime import metrics as counted
+from realtime import node
 
 
 def health(request: HttpRequest) -> JsonResponse:
-    """Answer 200 `{"database": true}` while the database answers, else 503."""
+    """Answer 200 `{"database": true}` while the database answers and the process is not about to stop, else 503."""
+    if node.any_leaving():
+        return JsonResponse({"leaving": True}, status=503)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -186,6 +186,7 @@ class Somebody:
     """A user of another model."""
 
     pk = "0b9f6a52-c1d8-4e7f-9a3b-5c6d7e8f9012"
+    is_authenticated = True
 
     def get_username(self) -> str:
         return "x" * 300

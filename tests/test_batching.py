@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from realtime.batching import Batcher
-from realtime.errors import Failed, Forbidden, Overloaded, Refusal, Unavailable
+from realtime.errors import Failed, Forbidden, GoingAway, Overloaded, Refusal, Unavailable
 from tests.support.fakes import SECONDS, settle
 
 Make = Callable[..., Batcher[Any, Any]]
@@ -148,7 +148,7 @@ async def test_closing_finishes_what_was_submitted_and_takes_no_more() -> None:
     futures = [batcher.submit(number) for number in range(3)]
     closing = asyncio.create_task(batcher.close())
     await settle()
-    with pytest.raises(Overloaded):
+    with pytest.raises(GoingAway):
         batcher.submit(4)
     work.gate.set()
     async with asyncio.timeout(SECONDS):

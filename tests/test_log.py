@@ -401,3 +401,12 @@ def test_a_rollback_leaves_no_gap() -> None:
     room = rows.room()
     assert seqs(rows.rolled_back(lambda: log.append([said(room), said(room)]))) == [1, 2]
     assert seqs(log.append([said(room)])) == [1]
+
+
+def test_rooms_with_nothing_too_old_cost_one_query_and_no_write(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for days in (None, 0, 1, 30):
+        log.append([said(rows.room(keep_days=days))])
+    with django_assert_num_queries(1):
+        assert log.trim(timezone.now()) == 0

@@ -379,3 +379,42 @@ def test_what_is_on_commit_in_a_test_runs_when_told_to(
         with django_capture_on_commit_callbacks(execute=True):
             rooms.publish(room, "message", {})
         assert len(rung) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("access", "code"), [("login", "login_required"), ("members", "login_required"), ("anyone", "")]
+)
+def test_a_visitor_who_submits_is_a_guest_and_not_somebody(access: str, code: str) -> None:
+    room = rows.room(join_access="anyone", act_access=access)
+    if code:
+        with pytest.raises(Refusal) as refused:
+            rooms.submit(room, "message", {"text": "x"}, user=AnonymousUser())  # type: ignore[arg-type]
+        assert refused.value.code == code
+        assert rows.events(room) == []
+    else:
+        rooms.submit(room, "message", {"text": "x"}, user=AnonymousUser())  # type: ignore[arg-type]
+        assert room.events.get().actor == "guest:"
+
+
+@pytest.mark.django_db
+def test_the_site_does_not_speak_for_an_anonymous_user(rung: list[Ring]) -> None:
+    room = rows.room()
+    for say in (rooms.publish, rooms.broadcast):
+        with pytest.raises(TypeError, match="anonymous"):
+            say(room, "message", {"text": "x"}, actor=AnonymousUser())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="slug or a Room"):
+        rooms.publish(None, "message", {})  # type: ignore[arg-type]
+    assert (rows.events(room), rung) == ([], [])
+
+
+@pytest.mark.django_db
+def test_a_closed_room_that_is_saved_stays_closed() -> None:
+    room = rows.room()
+    rooms.close(room)
+    room.title = "Another"
+    room.save()
+    assert Room.objects.get().closed
+    rooms.reopen(room)
+    room.save()
+    assert not Room.objects.get().closed

@@ -92,3 +92,52 @@ test("the end of a room is said at once and stays", () => {
   wait();
   assert.equal(line.textContent, "This room is closed.");
 });
+
+test("what was said of a trouble that is over goes, also when a short drop comes in between", () => {
+  const { socket, line, clock, wind } = again();
+  socket("waiting");
+  wind(1500);
+  assert.equal(line.textContent, "status.waiting");
+  socket("open");
+  assert.equal(line.textContent, "status.back");
+  wind(1000);
+  socket("waiting");
+  wind(100);
+  socket("open");
+  wind(3000);
+  assert.equal(line.textContent, "");
+});
+
+/** A status line, a socket that changes and a clock that runs. */
+function again() {
+  const target = Object.assign(new EventTarget(), { status: "open" });
+  const room = Object.assign(new EventTarget(), { status: "joined" });
+  const line = { textContent: "" };
+  const element = { querySelector: (what) => (what === "[data-rt-status]" ? line : null) };
+  const words = { say: (name) => name, refusal: ({ message }) => message };
+  let now = 0;
+  let due = [];
+  const clock = {
+    setTimeout: (callback, ms) => {
+      const timer = { callback, at: now + ms };
+      due.push(timer);
+      return timer;
+    },
+    clearTimeout: (timer) => (due = due.filter((other) => other !== timer)),
+  };
+  new Status(element, { socket: target, room, words }, clock);
+  return {
+    line,
+    clock,
+    socket: (status) => {
+      target.status = status;
+      target.dispatchEvent(new Event("status"));
+    },
+    wind: (ms) => {
+      now += ms;
+      const ready = due.filter((timer) => timer.at <= now);
+      due = due.filter((timer) => timer.at > now);
+      for (const timer of ready) timer.callback();
+    },
+  };
+}

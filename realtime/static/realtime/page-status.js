@@ -36,13 +36,21 @@ export class Status {
     const trouble = troubleOf(this.#page.socket.status, this.#page.room.status);
     if (trouble === null) return;
     this.#timers.clearTimeout(this.#timer);
-    if (trouble === this.#shown) return;
+    if (trouble === this.#shown) {
+      if (!trouble) this.#fade();
+      return;
+    }
     if (trouble) {
       this.#timer = this.#timers.setTimeout(() => this.#show(trouble), this.#shown ? 0 : this.#patienceMs);
     } else if (this.#shown) {
       this.#show("status.back");
-      this.#timer = this.#timers.setTimeout(() => this.#show(""), 2 * this.#patienceMs);
+      this.#fade();
     }
+  }
+
+  /** What was said of a trouble that is over need not stay. */
+  #fade() {
+    this.#timer = this.#timers.setTimeout(() => this.#show(""), 2 * this.#patienceMs);
   }
 
   #show(name) {
