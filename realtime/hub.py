@@ -218,7 +218,10 @@ class Hub:
             subscription.catching_up = False
 
     async def after(self, room: LocalRoom, seq: int) -> list[Frame]:
-        """Return the frames after `seq`, or a first page of them: from memory, else from the log, read once for all who ask."""
+        """Return the frames after `seq`, or a first page of them: from memory, else from the log, read once for all who ask.
+
+        The log may be ahead of the room; what the room has not reached is left for when it does.
+        """
         frames = room.feed.after(seq)
         if frames is not None:
             return frames
@@ -226,7 +229,7 @@ class Hub:
         page = await self._read_once(room, min(seq, recent), keep=seq >= recent)
         if page and page[-1].seq <= seq:
             page = await self._read_once(room, seq, keep=False)
-        return [frame for frame in page if frame.seq > seq]
+        return [frame for frame in page if seq < frame.seq <= room.feed.position]
 
     async def _read_once(self, room: LocalRoom, seq: int, *, keep: bool) -> list[Frame]:
         """Read after `seq` for everyone who asks while the reading is under way."""

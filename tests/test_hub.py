@@ -255,6 +255,23 @@ async def test_one_who_stops_reading_again_while_catching_up_misses_nothing(hub:
     assert slow.seqs == list(range(1, 32))
 
 
+async def test_one_who_catches_up_from_a_log_that_is_ahead_of_the_room_hears_nothing_twice(
+    hub: Hub, log: FakeLog, ring: Ring
+) -> None:
+    slow = FakeClient(hub)
+    subscription = await slow.join()
+    slow.paused = True
+    ring(log.append(30))
+    await settle()
+    late = log.append(2)
+    slow.paused = False
+    hub.resumed([subscription])
+    await settle()
+    ring(late)
+    await settle()
+    assert slow.seqs == list(range(1, 33))
+
+
 async def test_the_safety_net_looks_after_those_who_were_forgotten(hub: Hub, log: FakeLog, ring: Ring) -> None:
     slow = FakeClient(hub)
     await slow.join()

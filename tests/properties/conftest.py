@@ -4,7 +4,8 @@ import pytest
 
 from tests.properties.machines import LENGTH
 
-SECONDS = 300
+SECONDS = 600
+"""Looking for the shortest story of a failure may take five minutes of these."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,8 @@ folded as phoenix.js folds it, say who has one of them open.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -321,13 +322,10 @@ class PeopleAgainstOpenTabs(machines.Turning):
             assert (process.node.hub.rooms, process.node.hub._tasks) == ({}, set())
 
 
-async def put_off(work: Any) -> None:
+async def put_off(work: Callable[[], Awaitable[None]]) -> None:
     """As the node does: what cannot be done now is done next time."""
-    try:
-        doing: Awaitable[None] = work()
-        await doing
-    except Refusal:
-        pass
+    with suppress(Refusal):
+        await work()
 
 
 def expire(leases: Any) -> None:
