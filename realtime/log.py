@@ -8,7 +8,7 @@ is kept. Frames are encoded here, once, on the way in and on the way back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from realtime.statements import NewEvent, NewHead
 
 logger = logging.getLogger("realtime.kinds")
 
+_FEW_ROWS = 16
 _TRIM_EVERY = 64
 _TRIM_AT_MOST = 1000
 
@@ -182,13 +183,15 @@ def checked(data: Any) -> msgspec.Raw:
 
 def since(room_pk: int, topic: str, seq: int, limit: int, max_bytes: int) -> list[Frame]:
     """Return the frames of the events after `seq`, oldest first: at most `limit`, and `max_bytes` unless one alone has more."""
-    return _fitting(_rows(room_pk).filter(seq__gt=seq).order_by("seq")[:limit], topic, max_bytes)
+    rows = _rows(room_pk).order_by("seq")
+    return _fitting(lambda last: rows.filter(seq__gt=last), seq, topic, limit, max_bytes)
 
 
 def before(room_pk: int, topic: str, seq: int | None, limit: int, max_bytes: int) -> list[Frame]:
     """Return the frames of the newest events, or of those before `seq`, oldest first, within the same bounds."""
-    rows = _rows(room_pk) if seq is None else _rows(room_pk).filter(seq__lt=seq)
-    return _fitting(rows.order_by("-seq")[:limit], topic, max_bytes)[::-1]
+    rows = _rows(room_pk).order_by("-seq")
+    earlier = _fitting(lambda last: rows if last is None else rows.filter(seq__lt=last), seq, topic, limit, max_bytes)
+    return earlier[::-1]
 
 
 def heads(room_pks: Iterable[int]) -> dict[int, Standing]:
@@ -240,16 +243,30 @@ def _rows(room_pk: int) -> QuerySet[Event]:
     return Event.objects.using(database()).filter(room_id=room_pk)
 
 
-def _fitting(rows: Iterable[Event], topic: str, max_bytes: int) -> list[Frame]:
+def _fitting(
+    beyond: Callable[[Any], QuerySet[Event]], last: int | None, topic: str, limit: int, max_bytes: int
+) -> list[Frame]:
+    """Read what lies `beyond` a seq and fits: first a few rows, then as many as fit if the others are like them.
+
+    What is removed meanwhile leaves no hole: the frames end before it.
+    """
     frames: list[Frame] = []
     size = 0
-    for row in rows:
-        by = Actor(row.actor, row.actor_name) if row.actor else None
-        frame = protocol.event(topic, row.seq, row.name, row.at.astimezone(UTC), by, row.key, row.data)
-        size += len(frame.body)
-        if frames and size > max_bytes:
+    wanted = _FEW_ROWS
+    while len(frames) < limit:
+        wanted = min(wanted, limit - len(frames))
+        some = list(beyond(last)[:wanted])
+        for row in some:
+            by = Actor(row.actor, row.actor_name) if row.actor else None
+            frame = protocol.event(topic, row.seq, row.name, row.at.astimezone(UTC), by, row.key, row.data)
+            size += len(frame.body)
+            if frames and (size > max_bytes or abs(row.seq - frames[-1].seq) != 1):
+                return frames
+            frames.append(frame)
+            last = row.seq
+        if len(some) < wanted or size >= max_bytes:
             break
-        frames.append(frame)
+        wanted = max(_FEW_ROWS, (max_bytes - size) * len(frames) // size)
     return frames
 
 

@@ -14,6 +14,7 @@ from tests.support.crowd import percentile
 from tests.support.sites import CORE, EMBEDDED, Backend
 
 DAY = 86_400 + 3_600
+JUMP_SECONDS = 2.5  # longer than daphne takes to look at the age of its sockets
 
 
 @pytest.mark.parametrize("backend", [EMBEDDED, CORE], ids=str)
@@ -33,10 +34,10 @@ async def test_a_clock_that_jumps_delays_and_loses_nothing(
     async with stages[0].crowd(addresses=addresses) as crowd:
         since = time.monotonic()
         async with crowd.talking():
-            for jump in (DAY, 0, -DAY, 0):
+            for jump in (DAY, -DAY, 0):
                 clocks[0].write_text(str(jump))
                 clocks[1].write_text(str(jump if clocks[0] == clocks[1] else -jump))
-                await asyncio.sleep(stages[0].seconds / 4)
+                await asyncio.sleep(max(JUMP_SECONDS, stages[0].seconds / 4))
         await ledger.audit(stages[0].site, crowd)
         assert percentile(crowd.latencies(since), 95) < 3.0
         assert not crowd.refusals

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import ledger
+from tests.support.crowd import Crowd
 from tests.support.proxy import Proxy
 from tests.support.sites import EMBEDDED, PUBSUB, Backend
 from tests.support.waiting import eventually
@@ -34,6 +35,30 @@ async def test_a_line_cut_in_the_middle_of_a_frame_loses_and_doubles_nothing(
             assert sum(crowd.closes.values()) > 20, "hardly a line was cut"
             await crowd.see_each_other()
             assert not crowd.wrongs
+
+
+@pytest.mark.parametrize("backend", [EMBEDDED, PUBSUB], ids=str)
+async def test_a_command_whose_reply_was_cut_off_is_sent_again_and_has_happened_once(
+    stage: Callable[..., Any], backend: Backend
+) -> None:
+    """Each is alone in a room, so that what is cut is the answer, or the event, and the commit has happened."""
+    set_up = await stage(backend)
+    async with AsyncExitStack() as exits:
+        proxies = [await exits.enter_async_context(Proxy(server.port)) for server in set_up.servers]
+        addresses = [proxy.url for proxy in proxies]
+        crowd = Crowd([], set_up.dice)
+        for slug in set_up.chats(20):
+            crowd.regulars += set_up.crowd(1, slugs=[slug], addresses=addresses).regulars
+        async with crowd:
+            await crowd.see_each_other()
+            for proxy in proxies:
+                proxy.cut_in_frame(of_server=True)
+            for regular in crowd.regulars:
+                for slug in regular.places:
+                    regular.say(slug, "message", text="Did you hear me?")
+            books = await ledger.audit(set_up.site, crowd)
+            assert [book.head for book in books.values()] == [1] * 20
+            assert sum(crowd.closes.values()) == 20, crowd.closes
 
 
 async def test_a_network_that_goes_silent_loses_and_doubles_nothing_and_leaves_no_ghosts(

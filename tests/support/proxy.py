@@ -43,10 +43,11 @@ class Proxy:
         for line in list(self._lines):
             line.reset()
 
-    def cut_in_frame(self) -> None:
-        """Let half of the next bytes of every connection through, in whichever direction they come, and cut it."""
+    def cut_in_frame(self, *, of_server: bool = False) -> None:
+        """Let half of the next bytes of every connection through, and cut it. Of the server's, or of whoever is first."""
         for line in self._lines:
             line.cut_in_frame = True
+            line.whose = line.server if of_server else None
 
     def stall(self) -> None:
         """Carry nothing any more, and say nothing about it: no FIN, no reset. New connections are taken and stall too."""
@@ -63,7 +64,7 @@ class Proxy:
         except OSError:
             _reset(writer)
             return
-        line = _Line(self._flows, (writer, far_writer))
+        line = _Line(self._flows, (writer, far_writer), far_reader)
         self._lines.add(line)
         directions = [
             asyncio.create_task(line.pump(reader, far_writer)),
@@ -80,8 +81,17 @@ class Proxy:
 
 
 class _Line:
-    def __init__(self, flows: asyncio.Event, ends: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
+    """`whose`: whose bytes are cut; None is anybody's."""
+
+    def __init__(
+        self,
+        flows: asyncio.Event,
+        ends: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
+        server: asyncio.StreamReader,
+    ) -> None:
+        self.server = server
         self.cut_in_frame = False
+        self.whose: asyncio.StreamReader | None = None
         self.over = asyncio.Event()
         self._flows = flows
         self._ends = ends
@@ -90,7 +100,7 @@ class _Line:
         """Carry until one side is over. While nothing flows, nobody hears of that either."""
         with contextlib.suppress(OSError):
             while chunk := await self._read(reader):
-                if self.cut_in_frame:
+                if self.cut_in_frame and self.whose in (None, reader):
                     writer.write(chunk[: len(chunk) // 2])
                     await writer.drain()
                     self.reset()
