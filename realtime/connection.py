@@ -266,7 +266,7 @@ class Connection:
             return
         self._joined[push.topic] = joined
         self._send(protocol.reply(push, joined.welcome(self.actor, found)))
-        self._node.hub.begin(subscription, found.reached)
+        self._node.hub.begin(subscription, found.reached, joined.admission.tail)
 
     async def _history(self, push: Push, joined: Joined) -> None:
         self._spend(self._bucket)

@@ -25,7 +25,7 @@ class Standing(NamedTuple):
 class Feed:
     """`position` is the newest seq handed on; everything up to it has been."""
 
-    __slots__ = ("_early", "_max_bytes", "_max_events", "_recent", "_recent_bytes", "position", "target")
+    __slots__ = ("_early", "_gone", "_max_bytes", "_max_events", "_recent", "_recent_bytes", "position", "target")
 
     def __init__(self, position: int, max_events: int, max_bytes: int) -> None:
         self.position = position
@@ -35,6 +35,7 @@ class Feed:
         self._early: dict[int, Frame] = {}
         self._recent: deque[Frame] = deque()
         self._recent_bytes = 0
+        self._gone = 0
 
     @property
     def behind(self) -> bool:
@@ -83,15 +84,16 @@ class Feed:
         for frame in reversed(frames):
             if frame.seq != self.first_recent - 1:
                 continue
-            if len(self._recent) >= self._max_events or self._recent_bytes + len(frame.body) > self._max_bytes:
+            full = len(self._recent) >= self._max_events or self._recent_bytes + len(frame.body) > self._max_bytes
+            if full or frame.seq <= self._gone:
                 return
             self._recent.appendleft(frame)
             self._recent_bytes += len(frame.body)
 
     def forget(self, seq: int) -> None:
-        """Let go of the frames up to `seq`: they have left the log."""
-        while self._recent and self._recent[0].seq <= seq:
-            self._recent_bytes -= len(self._recent.popleft().body)
+        """Let go of the frames up to `seq`, for good: they have left the log."""
+        self._gone = max(self._gone, seq)
+        self._let_go()
 
     def _hand_on(self, frame: Frame, ready: list[Frame]) -> None:
         ready.append(frame)
@@ -99,8 +101,14 @@ class Feed:
         self.target = max(self.target, frame.seq)
         self._recent.append(frame)
         self._recent_bytes += len(frame.body)
-        while len(self._recent) > self._max_events or self._recent_bytes > self._max_bytes:
-            self._recent_bytes -= len(self._recent.popleft().body)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        recent = self._recent
+        while recent and (
+            len(recent) > self._max_events or self._recent_bytes > self._max_bytes or recent[0].seq <= self._gone
+        ):
+            self._recent_bytes -= len(recent.popleft().body)
 
     def _hand_on_early(self, ready: list[Frame]) -> None:
         while self._early:

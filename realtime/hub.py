@@ -92,9 +92,11 @@ class Hub:
             raise
         return subscription
 
-    def begin(self, subscription: Subscription, position: int) -> None:
-        """Let a subscription hear what comes after `position`."""
+    def begin(self, subscription: Subscription, position: int, tail: int | None = None) -> None:
+        """Let a subscription hear what comes after `position`, and what has left the log beyond `tail`."""
         subscription.position = position
+        if tail is not None:
+            subscription.tail = tail
         subscription.catching_up = False
         self.catch_up(subscription)
 
@@ -153,7 +155,7 @@ class Hub:
             case Moved(_, node, seats):
                 self._note_moves(room, node, seats)
             case Cleared(_, seq):
-                self._clear(room, seq)
+                self._shorten(room, seq, tell=True)
             case Ended(_, code, message):
                 self._end(room, Refusal(code, message))
             case Kicked(_, person, code, message):
@@ -174,10 +176,12 @@ class Hub:
                 room.roster.enter((node, client_id), actor)
         room.tell_presence_soon()
 
-    def _clear(self, room: LocalRoom, seq: int) -> None:
-        room.tail = max(room.tail, seq)
-        room.feed.forget(seq)
-        room.send([protocol.push(None, room.topic, "room_cleared", {"seq": seq})])
+    def _shorten(self, room: LocalRoom, tail: int, *, tell: bool) -> None:
+        """Let go of what has left the log. Pages are told of a history that was cleared, not of one that is only trimmed."""
+        room.tail = max(room.tail, tail)
+        room.feed.forget(tail)
+        if tell:
+            room.send([room.cleared()])
 
     def _end(self, room: LocalRoom, refusal: Refusal, person: str | None = None) -> None:
         """End everyone's subscription, or one person's."""
@@ -229,7 +233,7 @@ class Hub:
         page = await self._read_once(room, min(seq, recent), keep=seq >= recent)
         if page and page[-1].seq <= seq:
             page = await self._read_once(room, seq, keep=False)
-        return [frame for frame in page if seq < frame.seq <= room.feed.position]
+        return [frame for frame in page if max(seq, room.tail) < frame.seq <= room.feed.position]
 
     async def _read_once(self, room: LocalRoom, seq: int, *, keep: bool) -> list[Frame]:
         """Read after `seq` for everyone who asks while the reading is under way."""
@@ -321,11 +325,12 @@ class Hub:
             self._end(room, RoomClosed())
         elif standing.head < position:
             self._start_over(room, standing.head)
-        elif standing.tail > room.tail and standing.tail >= position:
-            self._clear(room, standing.tail)
-        elif standing.head > room.feed.position:
-            self._expect(room, standing.head)
-            return True
+        else:
+            if standing.tail > room.tail:
+                self._shorten(room, standing.tail, tell=standing.tail >= position)
+            if standing.head > room.feed.position:
+                self._expect(room, standing.head)
+                return True
         return False
 
     async def renew(self) -> None:

@@ -51,16 +51,18 @@ class Client(Protocol):
 class Subscription:
     """One client in one room. While it lags, `position` is the newest seq written to it.
 
+    `tail` is the newest seq of which it surely knows that it has left the log.
     `catching_up`: somebody is at it, at first the join itself, and nobody else may let it live.
     """
 
-    __slots__ = ("catching_up", "client", "join_ref", "position", "room")
+    __slots__ = ("catching_up", "client", "join_ref", "position", "room", "tail")
 
     def __init__(self, client: Client, join_ref: str | None, room: LocalRoom) -> None:
         self.client = client
         self.join_ref = join_ref
         self.room = room
         self.position = 0
+        self.tail = room.tail
         self.catching_up = True
 
     @property
@@ -117,6 +119,10 @@ class LocalRoom:
             if handle is not None:
                 handle.cancel()
 
+    def cleared(self) -> Frame:
+        """Return what pages are told of events that have left the log."""
+        return protocol.push(None, self.topic, "room_cleared", {"seq": self.tail})
+
     # Fan-out
 
     def send(self, frames: list[Frame]) -> None:
@@ -157,8 +163,11 @@ class LocalRoom:
         frames = self.feed.after(subscription.position)
         if frames is None:
             return False
+        if self.tail > subscription.tail:
+            frames = [*frames, self.cleared()]
         if frames and not client.write(Batch(frames)):
             return True
+        subscription.tail = self.tail
         self.lagging.pop(subscription, None)
         self.live[subscription] = None
         self._newcomers[subscription] = None

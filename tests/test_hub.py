@@ -502,6 +502,58 @@ async def test_a_cleared_room_says_so_and_serves_nobody_what_is_gone(hub: Hub, l
     assert await after(hub, 2) == []
 
 
+async def test_one_who_did_not_read_while_a_room_was_cleared_is_told_when_they_do(
+    hub: Hub, log: FakeLog, ring: Ring
+) -> None:
+    slow = FakeClient(hub)
+    subscription = await slow.join()
+    ring(log.append(5))
+    await settle()
+    slow.paused = True
+    log.remove_up_to(5)
+    hub.hear(Cleared(1, 5))
+    await settle()
+    slow.paused = False
+    hub.resumed([subscription])
+    assert (await slow.event("room_cleared")).payload == {"seq": 5}
+
+
+async def test_one_who_joined_while_a_room_was_cleared_is_told(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    await FakeClient(hub).join()
+    ring(log.append(5))
+    late = FakeClient(hub, "late")
+    subscription = await hub.enter(late, "1", 1, "room:lobby", 5)
+    log.remove_up_to(5)
+    hub.hear(Cleared(1, 5))
+    hub.begin(subscription, 5, tail=0)
+    assert (await late.event("room_cleared")).payload == {"seq": 5}
+
+
+async def test_a_read_that_began_before_the_room_was_cleared_brings_nothing_back(
+    hub: Hub, log: FakeLog, ring: Ring
+) -> None:
+    await FakeClient(hub).join()
+    log.append(5)
+    slow_read = log.rooms[1]
+    log.remove_up_to(5)
+    hub.hear(Cleared(1, 5))
+    hub.rooms[1].feed.backfill(slow_read)
+    ring(slow_read)
+    await settle()
+    assert hub.rooms[1].feed.position == 5
+    assert await after(hub, 2) == []
+
+
+async def test_what_left_the_log_unheard_is_served_to_nobody(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    await FakeClient(hub).join()
+    ring(log.append(5))
+    log.remove_up_to(5)
+    ring(log.append())
+    await settle()
+    await hub.watch()
+    assert await after(hub, 2) == [6]
+
+
 # Who is here
 
 

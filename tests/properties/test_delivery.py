@@ -22,6 +22,7 @@ from realtime.connection import Connection
 from realtime.errors import Refusal
 from realtime.hub import Hub
 from realtime.protocol import Batch
+from realtime.rooms import Admission
 from tests.properties import machines
 from tests.properties.held import HeldLog
 from tests.support.fakes import FakeLane, FakeNode, read
@@ -59,11 +60,15 @@ class Line(FakeLane):
 
 
 class Reader:
-    """A client as docs/protocol.md asks it to be. `seq` is the newest that it has, None before it was ever in."""
+    """A client as docs/protocol.md asks it to be.
+
+    `seq` is the newest that it has, None before it was ever in; up to `cleared` it has been told to show nothing.
+    """
 
     def __init__(self, name: str, log: HeldLog) -> None:
         self.person = Person(f"user:{name}", name)
         self.seq: int | None = None
+        self.cleared = 0
         self.receiving: asyncio.Task[None] | None = None
         self.connection: Connection | None = None
         self.line = Line(self.hear)
@@ -107,11 +112,14 @@ class Reader:
             self._welcome(frame.response)
         elif frame.event in ("phx_error", "phx_close") and frame.join_ref == self._open:
             self._open = None
+        elif frame.event == "room_cleared":
+            self.cleared = max(self.cleared, frame.payload["seq"])
         elif frame.payload.get("name"):
             assert self._open, f"{frame} outside of a subscription"
             self._take(frame.payload)
 
     def _welcome(self, welcome: dict[str, Any]) -> None:
+        self.cleared = max(self.cleared, welcome["tail"])
         first = [event["seq"] for event in welcome["events"]][:1]
         if self.seq is None:
             assert (welcome["events"], welcome["complete"], welcome["more"]) == ([], True, False)
@@ -131,17 +139,25 @@ class Reader:
         self.seq += 1
 
 
+class TellingNode(FakeNode):
+    """One that says what has left the log, as a room's row does."""
+
+    def admit(self, slug: str, person: Person) -> asyncio.Future[Admission]:
+        self.admitted["tail"] = self.log.tails.get(1, 0)
+        return super().admit(slug, person)
+
+
 class Delivery(machines.Turning):
     @initialize(head=st.integers(0, 12))
     def world(self, head: int) -> None:
         self.subscriptions = metrics.subscriptions.values[""]
         self.log = HeldLog(PAGE)
         self.log.append(head)
-        self.nodes = [self.on_loop(lambda: FakeNode(self.log)) for _ in range(2)]
+        self.nodes = [self.on_loop(lambda: TellingNode(self.log)) for _ in range(2)]
         self.readers = [Reader(f"reader {number}", self.log) for number in range(4)]
         self.rings: list[tuple[Hub, Ring]] = []
         self.watching: dict[int, asyncio.Task[None]] = {}
-        self.cleared = 0
+        self.cleared = self.told = 0
         self.log.holds = False
         for index in range(len(self.readers)):
             self.join(index, index % 2, 50)
@@ -181,11 +197,18 @@ class Delivery(machines.Turning):
         if self.log.head() - keep > self.log.tails.get(1, 0):
             self.log.remove_up_to(self.log.head() - keep)
 
-    @rule()
-    def clear(self) -> None:
+    @rule(heard=st.booleans())
+    def clear(self, heard: bool) -> None:
+        """Where nobody hears of it, it looks like a room that is trimmed, of which pages are not told."""
         self.cleared = self.log.head()
         self.log.remove_up_to(self.cleared)
-        self.rings += [(node.hub, Cleared(1, self.log.head())) for node in self.nodes]
+        ring = Cleared(1, self.cleared)
+        if heard:
+            self.told = self.cleared
+            for node in self.nodes:
+                self.on_loop(lambda hub=node.hub: hub.hear(ring))
+        else:
+            self.rings += [(node.hub, ring) for node in self.nodes]
 
     # The database
 
@@ -313,6 +336,7 @@ class Delivery(machines.Turning):
         for reader in self.readers:
             assert reader.joined
             assert reader.seq == self.log.head(), f"{reader.person.name} is at {reader.seq} of {self.log.head()}"
+            assert reader.cleared >= self.told, f"{reader.person.name} still shows what was cleared"
         for node in self.nodes:
             for room in node.hub.rooms.values():
                 assert (room.lagging, room.reads, room.filling) == ({}, {}, None)
