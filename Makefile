@@ -26,9 +26,10 @@ test: .venv/tests.stamp
 	$(BIN)/python -m pytest || failed=1; \
 	exit $$failed
 
-# Each story again and again, with other dice, and with faults that last.
+# Each story again and again, with other dice, and with faults that last; and random stories, many more of them.
 faults: .venv/tests.stamp
-	REALTIME_FAULT_SECONDS=30 REALTIME_FAULT_ROUNDS=3 $(BIN)/python -m pytest tests/faults $(ARGS)
+	REALTIME_FAULT_SECONDS=30 REALTIME_FAULT_ROUNDS=3 REALTIME_PROPERTY_LENGTH=20 \
+	$(BIN)/python -m pytest tests/faults tests/properties $(ARGS)
 
 lint: .venv/tests.stamp
 	$(BIN)/ruff check .
