@@ -14,6 +14,8 @@ from realtime.protocol import Batch, Frame
 
 logger = logging.getLogger("realtime.lanes")
 
+_GOODBYE_SECONDS = 10.0
+
 Message = dict[str, Any]
 Send = Callable[[Message], Coroutine[Any, Any, None]]
 
@@ -33,6 +35,10 @@ class Wire(Protocol):
         ...
 
     def write(self, packet: bytes) -> None: ...
+
+    def cut(self) -> None:
+        """Let go of the connection at once, with all that was not sent."""
+        ...
 
 
 class AsgiLane:
@@ -152,7 +158,15 @@ class FrameLane:
 
     def close(self, code: int, reason: str) -> None:
         ending = {"type": "websocket.close", "code": code, "reason": reason}
-        self._closing = asyncio.get_running_loop().create_task(_quietly(self._send(ending)))
+        self._closing = asyncio.get_running_loop().create_task(self._close(ending))
+
+    async def _close(self, ending: Message) -> None:
+        """Say goodbye, unless the client does not even read that."""
+        try:
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await _quietly(self._send(ending))
+        except TimeoutError:
+            self._wire.cut()
 
     async def finish(self) -> None:
         if self._closing is not None:

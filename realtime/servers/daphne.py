@@ -94,6 +94,9 @@ class Wire:
         if self._open:
             self._protocol.transport.write(packet)
 
+    def cut(self) -> None:
+        self._protocol.transport.abortConnection()
+
     # Twisted's IPushProducer
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name

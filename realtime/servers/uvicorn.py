@@ -51,3 +51,6 @@ class _Wire:
     def write(self, packet: bytes) -> None:
         if self._protocol.conn.state is State.OPEN and not self._protocol.transport.is_closing():
             self._protocol.transport.write(packet)
+
+    def cut(self) -> None:
+        self._protocol.transport.abort()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.stage import SERVINGS, Serving, Stage, patient
+from tests.faults.stage import DAPHNE, LANE, SERVINGS, UVICORN, Serving, Stage, patient
 from tests.support import gauges, ledger
 from tests.support.crowd import Crowd, percentile
 from tests.support.sites import EMBEDDED
@@ -71,7 +71,7 @@ async def test_one_of_500_that_stops_reading_is_not_noticed_by_the_others_and_ca
         assert not slow.closes
 
 
-@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+@pytest.mark.parametrize("serving", [DAPHNE, UVICORN], ids=str)
 async def test_what_clients_do_not_read_does_not_pile_up_in_memory(stage: Callable[..., Any], serving: Serving) -> None:
     """When everybody reads one sees what the work itself takes."""
     set_up = await stage(EMBEDDED, (patient(serving),), LAG_SECONDS=120)
@@ -118,3 +118,18 @@ async def test_who_does_not_read_for_too_long_leaves_the_rosters_is_closed_and_r
         await eventually(lambda: all(o.people == everybody for o in onlookers), 30, "it is back")
     # daphne waits a second for the other side's goodbye, and cuts the line.
     assert slow.closes[4001] + slow.closes[1006] == 1, slow.closes
+
+
+@pytest.mark.parametrize("serving", [DAPHNE, LANE], ids=str)
+async def test_who_never_reads_again_is_let_go_of(stage: Callable[..., Any], serving: Serving) -> None:
+    """Without a lane uvicorn keeps the socket: its `send`, a goodbye too, waits for the other side to read."""
+    set_up = await stage(EMBEDDED, (patient(serving),), LAG_SECONDS=2)
+    (bulk,) = set_up.chats(1)
+    pid = set_up.servers[0].pid
+    async with set_up.crowd(4, slugs=[bulk]):
+        before = gauges.sockets(pid)
+        async with set_up.crowd(4, slugs=[bulk], **STILL) as slow:
+            for regular in slow.regulars:
+                regular.stop_reading()
+            await publish_bulk(set_up, bulk)
+            await eventually(lambda: gauges.sockets(pid) <= before, 60, "their sockets are closed")

@@ -18,3 +18,10 @@ def resident_megabytes(pid: int) -> float:
     """How much memory a process holds (VmRSS)."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return int(fields["VmRSS"].split()[0]) / 1024
+
+
+def sockets(pid: int) -> int:
+    """How many sockets a process holds."""
+    return sum(
+        link.readlink().name.startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()
+    )
