@@ -5,10 +5,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from realtime.errors import Overloaded, Refusal, Unavailable
-from realtime.feed import Standing
-from realtime.kinds import Actor
 from realtime.protocol import Frame
-from realtime.roster import Seat
 from tests.support.fakes import FakeLog
 
 T = TypeVar("T")
@@ -16,7 +13,7 @@ R = TypeVar("R")
 
 
 class HeldLog(FakeLog):
-    """A log in memory. Every read waits twice: until the database looks, and until the answer is back."""
+    """A log in memory. Every read waits until the database looks; a page also until the answer is back."""
 
     def __init__(self, page_size: int) -> None:
         super().__init__(page_size)
@@ -46,16 +43,6 @@ class HeldLog(FakeLog):
         frames = await super().page(room_pk, topic, seq)
         await self._hold()
         return frames
-
-    async def heads(self, room_pks: list[int]) -> dict[int, Standing]:
-        heads = await super().heads(room_pks)
-        await self._hold()
-        return heads
-
-    async def seats(self, room_pks: list[int]) -> dict[int, dict[Seat, Actor]]:
-        seats = await super().seats(room_pks)
-        await self._hold()
-        return seats
 
     async def _answer(self, name: str, about: Any) -> None:
         await super()._answer(name, about)

@@ -34,9 +34,10 @@ SMALL = {
     "MAX_REPLIES": 8,
     "PAGE_EVENTS": PAGE,
     "PRESENCE_GATHER_SECONDS": 0,
-    "RECENT_EVENTS": 4,
+    "RECENT_EVENTS": 3,
 }
 READERS = st.integers(0, 3)
+SOME = st.sets(READERS, min_size=1)
 HUBS = st.integers(0, 1)
 TURNS = st.sampled_from([0, 1, 2, 5, 50])
 TOPIC = "room:lobby"
@@ -148,8 +149,9 @@ class TellingNode(FakeNode):
 
 
 class Delivery(machines.Turning):
-    @initialize(head=st.integers(0, 12))
-    def world(self, head: int) -> None:
+    @initialize(head=st.integers(6, 12), pages=st.tuples(*[st.integers(0, 6)] * 4))
+    def world(self, head: int, pages: tuple[int, ...]) -> None:
+        """Everybody comes from a page that shows the room as it was some events ago."""
         self.subscriptions = metrics.subscriptions.values[""]
         self.log = HeldLog(PAGE)
         self.log.append(head)
@@ -159,13 +161,14 @@ class Delivery(machines.Turning):
         self.watching: dict[int, asyncio.Task[None]] = {}
         self.cleared = self.told = 0
         self.log.holds = False
-        for index in range(len(self.readers)):
+        for index, (reader, behind) in enumerate(zip(self.readers, pages, strict=True)):
+            reader.seq = head - behind
             self.join(index, index % 2, 50)
         self.log.holds = True
 
     # The log and the bus
 
-    @rule(count=st.integers(1, 5), together=st.booleans(), here=HUBS)
+    @rule(count=st.integers(1, 7), together=st.booleans(), here=HUBS)
     def commit(self, count: int, together: bool, here: int) -> None:
         """The process that commits hears of it at once; every other through the bus."""
         frames = self.log.append(count)
@@ -174,7 +177,7 @@ class Delivery(machines.Turning):
             self.on_loop(lambda ring=ring: self.nodes[here].hub.hear(ring))
             self.rings += [(self.nodes[1 - here].hub, ring)]
 
-    @rule(count=st.integers(1, 5))
+    @rule(count=st.integers(1, 4))
     def commit_elsewhere(self, count: int) -> None:
         """By a process that the bus does not reach, if it were not for the log."""
         self.log.append(count)
@@ -197,9 +200,10 @@ class Delivery(machines.Turning):
         if self.log.head() - keep > self.log.tails.get(1, 0):
             self.log.remove_up_to(self.log.head() - keep)
 
-    @rule(heard=st.booleans())
-    def clear(self, heard: bool) -> None:
+    @rule(heard=st.booleans(), unread=st.sets(READERS))
+    def clear(self, heard: bool, unread: set[int]) -> None:
         """Where nobody hears of it, it looks like a room that is trimmed, of which pages are not told."""
+        self.stop_reading(unread, 0)
         self.cleared = self.log.head()
         self.log.remove_up_to(self.cleared)
         ring = Cleared(1, self.cleared)
@@ -213,16 +217,17 @@ class Delivery(machines.Turning):
     # The database
 
     @precondition(lambda self: self.log.waiting)
-    @rule(index=st.integers(0, 9), refuse=st.sampled_from([False, False, False, True]), turns=TURNS)
-    def answer(self, index: int, refuse: bool, turns: int) -> None:
-        self.log.let_go(index, refuse=refuse)
-        self.turn(turns)
+    @rule(indexes=st.lists(st.integers(0, 9), min_size=1, max_size=9), refuse=st.sampled_from([False, False, True]))
+    def answer(self, indexes: list[int], refuse: bool) -> None:
+        for index in indexes:
+            self.log.let_go(index, refuse=refuse)
+            self.turn(5)
 
-    @rule(hold=st.booleans())
-    def be_slow_or_quick(self, hold: bool) -> None:
+    @rule()
+    def answer_all(self) -> None:
         self.log.let_all_go()
-        self.log.holds = hold
         self.turn()
+        self.log.holds = True
 
     @rule(hub=HUBS, turns=TURNS)
     def watch(self, hub: int, turns: int) -> None:
@@ -251,9 +256,15 @@ class Delivery(machines.Turning):
             self.send(reader, reader.leave_frame)
             self.turn(turns)
 
-    @rule(index=READERS)
-    def be_cut_off(self, index: int) -> None:
-        self.on_loop(self.readers[index].cut)
+    @rule(index=READERS, stuck=st.booleans())
+    def be_cut_off(self, index: int, stuck: bool) -> None:
+        """By the network, or by the process, which gives up on one who has not read for long."""
+        reader = self.readers[index]
+        if not stuck or self.gone(reader):
+            self.on_loop(reader.cut)
+        else:
+            connection = reader.connection
+            self.on_loop(lambda: connection.close_if_stuck(float("inf")))
 
     @rule(index=READERS, count=st.integers(1, 9))
     def send_heartbeats(self, index: int, count: int) -> None:
@@ -264,7 +275,7 @@ class Delivery(machines.Turning):
                 self.send(reader, lambda: '[null,"h","phoenix","heartbeat",{}]')
                 self.turn(2)
 
-    @rule(indexes=st.sets(READERS), writes=st.integers(0, 4))
+    @rule(indexes=SOME, writes=st.integers(0, 3))
     def stop_reading(self, indexes: set[int], writes: int) -> None:
         """At once, or after some more writes."""
         for index in indexes:
@@ -272,22 +283,44 @@ class Delivery(machines.Turning):
             line.patience = writes
             line.paused = line.paused or not writes
 
-    @rule(index=READERS, writes=st.none() | st.integers(1, 3), turns=TURNS)
-    def read_again(self, index: int, writes: int | None, turns: int) -> None:
-        self.resume(self.readers[index], writes)
+    @rule(indexes=SOME, writes=st.none() | st.integers(1, 3), turns=TURNS)
+    def read_again(self, indexes: set[int], writes: int | None, turns: int) -> None:
+        for index in indexes:
+            self.resume(self.readers[index], writes)
         self.turn(turns)
 
-    @rule(index=READERS)
-    def be_given_up(self, index: int) -> None:
-        """As a process does with one who has not read for long."""
-        reader = self.readers[index]
-        if not self.gone(reader):
-            connection = reader.connection
-            self.on_loop(lambda: connection.close_if_stuck(float("inf")))
+    @rule(
+        indexes=SOME,
+        count=st.integers(4, 6),
+        unheard=st.integers(0, 3),
+        keep=st.sampled_from([0, 4, 10, 99, 99]),
+        writes=st.none() | st.integers(1, 3),
+        turns=TURNS,
+    )
+    def fall_far_behind(
+        self, indexes: set[int], count: int, unheard: int, keep: int, writes: int | None, turns: int
+    ) -> None:
+        """Not read for so long that memory does not go back so far, and then read again, while the log goes on."""
+        self.stop_reading(indexes, 0)
+        ring = bus.happened(1, self.log.append(count))
+        for node in self.nodes:
+            self.on_loop(lambda hub=node.hub: hub.hear(ring))
+        self.turn(5)
+        self.log.append(unheard)
+        if keep:
+            self.trim(keep)
+        else:
+            self.clear(heard=True, unread=set())
+        self.read_again(indexes, writes, turns)
 
-    @rule(turns=TURNS)
-    def let_time_pass(self, turns: int) -> None:
-        self.turn(turns)
+    @rule(index=READERS, hub=HUBS, behind=st.integers(1, 12), turns=TURNS)
+    def come_with_an_old_page(self, index: int, hub: int, behind: int, turns: int) -> None:
+        """As somebody else."""
+        self.on_loop(self.readers[index].cut)
+        reader = self.readers[index] = Reader(f"reader {index}", self.log)
+        reader.seq = max(0, self.log.head() - behind)
+        reader.cleared = self.log.tails.get(1, 0)
+        self.join(index, hub, turns)
 
     def may_send(self, reader: Reader) -> bool:
         return reader.receiving is None or reader.receiving.done()
@@ -321,7 +354,6 @@ class Delivery(machines.Turning):
                 assert not room.empty
                 assert not set(room.live) & set(room.lagging)
 
-    @rule()
     def settle(self) -> None:
         """The rings are lost; the database answers; everybody reads, and is back. Then nobody may be behind."""
         self.rings.clear()
@@ -342,16 +374,16 @@ class Delivery(machines.Turning):
                 assert (room.lagging, room.reads, room.filling) == ({}, {}, None)
                 assert not room.feed.behind
 
-        for node in self.nodes:
+        for node in (node for node in self.nodes if node.hub.rooms):
             self.a_newcomer_is_shown_nothing_that_was_cleared(node)
 
     def a_newcomer_is_shown_nothing_that_was_cleared(self, node: FakeNode) -> None:
+        """Not from the log, and not from memory: they come with the oldest page that memory can serve."""
         newcomer = Reader("newcomer", self.log)
-        newcomer.seq = 0
+        newcomer.seq = node.hub.rooms[1].feed.first_recent - 1
         self.on_loop(lambda: newcomer.connect(node))
         self.send(newcomer, newcomer.join_frame)
-        for _ in range(1 + self.log.head() // PAGE):
-            self.turn(20)
+        self.turn()
         assert newcomer.seq == self.log.head()
         shown = [seq for seq in newcomer.line.seqs if seq <= self.cleared]
         assert not shown, f"{shown} were cleared"
@@ -383,4 +415,4 @@ async def look(hub: Hub) -> None:
 def test_everyone_gets_every_event_once_and_in_order_or_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.hub._GRACE_SECONDS", 0)
     with override_settings(REALTIME=SMALL):
-        machines.run(Delivery, stories=60, steps=50)
+        machines.run(Delivery, stories=100, steps=40)

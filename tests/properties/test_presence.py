@@ -120,8 +120,9 @@ class PeopleAgainstOpenTabs(machines.Turning):
         bus.publish = self.publish  # put back by the test
         for _ in range(2):
             self.start_a_process(refuse=False)
-        for name in PEOPLE[:3]:
-            self.open_tab(self.processes[0], name, 0)
+        for number, name in enumerate(PEOPLE):
+            self.open_tab(self.process(number), name, number % 3 // 2)
+        self.settle()
 
     # Processes
 
@@ -227,10 +228,6 @@ class PeopleAgainstOpenTabs(machines.Turning):
     def stop_reading_or_read_again(self, index: int, paused: bool) -> None:
         self.read_again(self.tabs[index % len(self.tabs)], paused)
 
-    @rule(turns=TURNS)
-    def let_time_pass(self, turns: int) -> None:
-        self.turn(turns)
-
     def process(self, which: int) -> Process:
         return self.processes[which % len(self.processes)]
 
@@ -263,7 +260,6 @@ class PeopleAgainstOpenTabs(machines.Turning):
     def no_room_is_held_for_nobody(self) -> None:
         assert not [room for process in self.processes for room in process.node.hub.rooms.values() if room.empty]
 
-    @rule()
     def settle(self) -> None:
         """The rings are lost and the dead have run out of time; the others do what they do now and then, and everybody reads."""
         self.rings.clear()
