@@ -33,6 +33,7 @@ logger = logging.getLogger("realtime.bus")
 
 _QUEUED_RINGS = 10_000
 _RINGS_AT_ONCE = 32
+_CALLS_AT_ONCE = 32  # the pool of connections behind a layer may have as few as a hundred
 _SEND_SECONDS = 5.0
 _JOIN_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
@@ -145,6 +146,7 @@ class Bus:
         self._renew_at = 0.0
         self._renewing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
         self.bell = _Bell(self._loop)
 
     def start(self) -> None:
@@ -226,9 +228,10 @@ class Bus:
 
     async def _quietly(self, call: Coroutine[Any, Any, None], seconds: float = _SEND_SECONDS) -> bool:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), self._calls:
                 await call
         except Exception as error:
+            call.close()
             logger.info("The channel layer does not answer: %s", error)
             return False
         return True

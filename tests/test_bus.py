@@ -12,7 +12,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 
 from realtime import bus, metrics
-from realtime.bus import Bus, Cleared, Ended, Happened, Moved, Ring, Signalled
+from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Ring, Signalled
 from realtime.kinds import Actor
 from tests.support.fakes import SECONDS, FakeLayer, event, settle
 
@@ -22,7 +22,10 @@ RINGS: list[Ring] = [
     Moved(7, "node", [("c1", Actor("user:1", "alice")), ("c2", None)]),
     Cleared(7, 40),
     Ended(7, "room_closed", "This room is closed."),
+    Kicked(7, "user:1", "kicked", "You have been taken out of this room."),
+    Changed(user="1", room=7),
 ]
+EVERYBODYS = f"realtime.room.{bus.EVERYWHERE}"
 Start = Callable[[], "Ear"]
 
 
@@ -139,9 +142,9 @@ async def test_rooms_are_joined_and_left_in_the_layer(start: Start, layer: FakeL
     ear = start()
     await settle()
     await ear.bus.join(7)
-    assert layer.groups == {"realtime.room.7": set(layer.channels)}
+    assert layer.groups == {EVERYBODYS: set(layer.channels), "realtime.room.7": set(layer.channels)}
     await ear.bus.leave(7)
-    assert layer.groups == {"realtime.room.7": set()}
+    assert layer.groups == {EVERYBODYS: set(layer.channels), "realtime.room.7": set()}
 
 
 async def test_there_is_one_channel_however_many_rooms(start: Start, layer: FakeLayer) -> None:
@@ -153,11 +156,32 @@ async def test_there_is_one_channel_however_many_rooms(start: Start, layer: Fake
     assert len(layer.groups) == 20
 
 
+async def test_only_so_many_calls_wait_for_the_layer_at_once(start: Start, layer: FakeLayer) -> None:
+    """It has a pool of connections, which a hundred rooms joined at once would drain."""
+    waiting: list[int] = []
+    most = 0
+
+    async def group_add(group: str, channel: str) -> None:
+        nonlocal most
+        waiting.append(1)
+        most = max(most, len(waiting))
+        await asyncio.sleep(0)
+        waiting.pop()
+        await FakeLayer.group_add(layer, group, channel)
+
+    ear = start()
+    await settle()
+    layer.group_add = group_add  # type: ignore[method-assign]
+    await asyncio.gather(*(ear.bus.join(room_pk) for room_pk in range(1, 101)))
+    assert most == bus._CALLS_AT_ONCE
+    assert len(layer.groups) == 101
+
+
 async def test_rooms_joined_before_the_layer_answered_are_joined_then(start: Start, layer: FakeLayer) -> None:
     ear = start()
     await ear.bus.join(7)
     await settle()
-    assert layer.groups == {"realtime.room.7": set(layer.channels)}
+    assert layer.groups == {EVERYBODYS: set(layer.channels), "realtime.room.7": set(layer.channels)}
 
 
 async def test_a_layer_that_has_forgotten_everything_is_reminded(start: Start, layer: FakeLayer) -> None:
@@ -166,7 +190,7 @@ async def test_a_layer_that_has_forgotten_everything_is_reminded(start: Start, l
     await ear.bus.join(7)
     layer.groups.clear()
     await ear.bus.renew()
-    assert layer.groups == {"realtime.room.7": set(layer.channels)}
+    assert layer.groups == {EVERYBODYS: set(layer.channels), "realtime.room.7": set(layer.channels)}
 
 
 async def test_a_layer_that_is_gone_troubles_nobody(start: Start, layer: FakeLayer) -> None:

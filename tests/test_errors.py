@@ -21,6 +21,8 @@ EVERY = [
     errors.TooManyRooms(100),
     errors.RateLimited(2.5),
     errors.Overloaded(),
+    errors.AccessEnded(),
+    errors.Kicked(),
     errors.GoingAway(10),
     errors.Unavailable(),
     errors.Failed(),

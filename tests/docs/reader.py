@@ -1,7 +1,7 @@
 """Somebody who does what a page says, word for word, in a Django project of their own.
 
-The project is what `startproject mysite` makes, with the README's five steps on top. In it there are the rooms `lobby` (chat)
-and `visits` (counter), and the people alice and bob.
+The project is what `startproject mysite` makes, with the README's five steps on top. In it there are the rooms `lobby` and `tea`
+(chat) and `visits` (counter), and the people alice and bob.
 """
 
 import json
@@ -20,7 +20,7 @@ from django.contrib.auth import get_user_model
 from realtime.models import Room
 for name in ("alice", "bob"):
     get_user_model().objects.create_user(name, password=name)
-for slug, kind in (("lobby", "chat"), ("visits", "counter")):
+for slug, kind in (("lobby", "chat"), ("tea", "chat"), ("visits", "counter")):
     Room.objects.create(slug=slug, title=slug.title(), kind=kind)
 """
 NOT_RUN = {"runserver", "shell"}  # they wait for somebody

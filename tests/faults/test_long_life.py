@@ -213,11 +213,12 @@ def rows() -> tuple[int, int, int]:
     return Event.objects.count(), Presence.objects.count(), Node.objects.count()
 
 
-def is_at_rest(node: nodes.Node) -> None:
-    """Nobody is here, and nothing of theirs is left."""
-    batchers = (node._writer, node._doors, node._reader, node._clerk)
+async def comes_to_rest(node: nodes.Node) -> None:
+    """Nobody is here, and once what they left behind is written down, nothing of theirs is left."""
+    async with asyncio.timeout(SECONDS):
+        for batcher in (node._writer, node._doors, node._reader, node._clerk):
+            await batcher._idle.wait()  # type: ignore[attr-defined]
     assert (node.hub.rooms, node.connections, node.hub._tasks) == ({}, set(), set())
-    assert not [item for batcher in batchers for item in batcher._waiting]  # type: ignore[attr-defined]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -243,7 +244,7 @@ async def test_memory_is_flat_over_a_week(node: nodes.Node) -> None:
     for connection in residents:
         connection.closed()
     await eventually(lambda: not node.hub._tasks, SECONDS, "all have left")
-    is_at_rest(node)
+    await comes_to_rest(node)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -257,8 +258,8 @@ async def test_nothing_grows_with_the_rooms_that_were_ever_visited(node: nodes.N
             await an_hour_passes(node)
             if turn == 9:
                 before = await Weight.now(node)
+    await comes_to_rest(node)
     after = await Weight.now(node)
-    is_at_rest(node)
     bus: Bus = node.hub._bus
     assert len(bus._rooms) <= 1, "groups of rooms that nobody is in"
     after.is_no_more_than(before, blocks=1000)

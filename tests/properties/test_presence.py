@@ -37,6 +37,8 @@ PEOPLE = ("alice", "bob", "carol", "dan", "erin")
 MOST_PROCESSES = 3
 WHICH = st.integers(0, 9)
 TURNS = st.sampled_from([0, 1, 2, 5, 50])
+NOTED = st.sampled_from(["now", "now", "later", "refused", "dropped"])
+MOST_MOVES = 5
 REFUSE = st.sampled_from([False, False, False, True])
 
 Metas = list[dict[str, Any]]
@@ -122,6 +124,9 @@ class PeopleAgainstOpenTabs(machines.Turning):
             self.start_a_process(refuse=False)
         for number, name in enumerate(PEOPLE):
             self.open_tab(self.process(number), name, number % 3 // 2)
+        for process in self.processes:
+            self.finish(process)
+        self.ring_all()
         self.settle()
 
     # Processes
@@ -172,20 +177,13 @@ class PeopleAgainstOpenTabs(machines.Turning):
         self.process(which).reader.answer(index)
         self.turn(turns)
 
-    @rule(which=WHICH, size=st.integers(1, 6), refuse=REFUSE, turns=TURNS)
-    def note_moves(self, which: int, size: int, refuse: bool, turns: int) -> None:
-        process = self.process(which)
-        process.clerk.answer()
-        process.clerk.look(size, refuse=refuse)
-        self.turn(turns)
+    @rule(which=WHICH, noted=NOTED)
+    def note_moves(self, which: int, noted: str) -> None:
+        self.note(self.process(which), noted)
 
     @rule(which=WHICH)
     def finish_all(self, which: int) -> None:
         self.finish(self.process(which))
-
-    @rule(which=WHICH, overloaded=st.booleans())
-    def have_too_much_to_note(self, which: int, overloaded: bool) -> None:
-        self.process(which).clerk.overloaded = overloaded
 
     # The bus
 
@@ -196,10 +194,18 @@ class PeopleAgainstOpenTabs(machines.Turning):
     @precondition(lambda self: self.rings)
     @rule(index=WHICH, again=st.booleans(), turns=TURNS)
     def ring(self, index: int, again: bool, turns: int) -> None:
-        at = index % len(self.rings)
+        """The newest sooner than others: what is old matters least."""
+        at = -1 - index % len(self.rings)
         process, ring = self.rings[at] if again else self.rings.pop(at)
         self.on_loop(lambda: process.node.hub.hear(ring))
         self.turn(turns)
+
+    @rule()
+    def ring_all(self) -> None:
+        """As a bus does that is in good health."""
+        rings, self.rings = self.rings, []
+        for process, ring in rings:
+            self.on_loop(lambda process=process, ring=ring: process.node.hub.hear(ring))
 
     @precondition(lambda self: self.rings)
     @rule(index=WHICH)
@@ -208,25 +214,38 @@ class PeopleAgainstOpenTabs(machines.Turning):
 
     # People
 
-    @rule(which=WHICH, name=st.sampled_from(PEOPLE), room=st.integers(0, 1), turns=TURNS)
-    def come(self, which: int, name: str, room: int, turns: int) -> None:
-        self.open_tab(self.process(which), name, room)
+    @rule(which=WHICH, name=st.sampled_from(PEOPLE), room=st.integers(0, 1), noted=NOTED, turns=TURNS)
+    def come(self, which: int, name: str, room: int, noted: str, turns: int) -> None:
+        process = self.process(which)
+        process.clerk.overloaded = noted == "dropped"
+        self.open_tab(process, name, room)
         self.turn(turns)
+        self.note(process, noted)
 
     @precondition(lambda self: self.tabs)
-    @rule(index=WHICH, turns=TURNS)
-    def go(self, index: int, turns: int) -> None:
+    @rule(index=WHICH, noted=NOTED, turns=TURNS)
+    def go(self, index: int, noted: str, turns: int) -> None:
         """Also in the middle of the join."""
         tab = self.tabs.pop(index % len(self.tabs))
+        tab.process.clerk.overloaded = noted == "dropped"
         tab.entering.cancel()
         if tab.subscription is not None:
             self.on_loop(lambda: tab.process.node.hub.leave(tab.subscription))
         self.turn(turns)
+        self.note(tab.process, noted)
 
     @precondition(lambda self: self.tabs)
     @rule(index=WHICH, paused=st.booleans())
     def stop_reading_or_read_again(self, index: int, paused: bool) -> None:
         self.read_again(self.tabs[index % len(self.tabs)], paused)
+
+    def note(self, process: Process, noted: str) -> None:
+        """Have the clerk write down who moved, or fail to, or do so later. Where it had too much to do, it never heard of it."""
+        process.clerk.overloaded = False
+        if noted in ("now", "refused"):
+            process.clerk.answer()
+            process.clerk.look(MOST_MOVES, refuse=noted == "refused")
+            self.turn()
 
     def process(self, which: int) -> Process:
         return self.processes[which % len(self.processes)]
@@ -268,7 +287,6 @@ class PeopleAgainstOpenTabs(machines.Turning):
         expire(set(Node.objects.values_list("pk", flat=True)) - {process.node.id for process in self.processes})
         for what in ("renew", "renew", "reconcile", "reconcile"):
             for process in self.processes:
-                process.clerk.overloaded = False
                 self.finish(process)
                 self.do_now(process, what)
                 self.finish(process)
@@ -312,7 +330,7 @@ class PeopleAgainstOpenTabs(machines.Turning):
             return
         self.settle()
         while self.tabs:
-            self.go(0, 0)
+            self.go(0, "later", 0)
         self.settle()
         for process in self.processes:
             assert (process.node.hub.rooms, process.node.hub._tasks) == ({}, set())
@@ -333,4 +351,4 @@ def test_once_things_settle_everybody_sees_who_is_here_and_nobody_else(monkeypat
     monkeypatch.setattr(nodes, "Batcher", HeldBatcher)
     monkeypatch.setattr(bus, "publish", bus.publish)
     with override_settings(REALTIME=SMALL):
-        machines.run(PeopleAgainstOpenTabs, stories=25, steps=40)
+        machines.run(PeopleAgainstOpenTabs, stories=60, steps=40)
