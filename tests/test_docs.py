@@ -33,6 +33,26 @@ def words(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", f"`{cell}`" if "`" not in cell else cell)
 
 
+# The tests that show it
+
+
+def shown(text: str) -> list[tuple[str, str]]:
+    """The tests that a text names: file and function."""
+    return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+
+
+def test_a_test_that_a_page_names_exists() -> None:
+    for text in PAGES:
+        for file, function in shown(text.read_text()):
+            assert re.search(rf"^(async )?def {function}\(", page(file).read_text(), re.MULTILINE), f"{file}::{function}"
+
+
+def test_every_guarantee_is_shown_by_tests() -> None:
+    _, *guarantees = re.split(r"^## ", page("docs/guarantees.md").read_text(), flags=re.MULTILINE)
+    assert guarantees
+    assert [text.splitlines()[0] for text in guarantees if not shown(text)] == []
+
+
 # Settings
 
 
