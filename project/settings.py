@@ -1,7 +1,8 @@
 """Settings of the demo site.
 
 Read from the environment, none of it needed for `python manage.py demo`: `DEBUG` (on only while there is no
-`SECRET_KEY`), `SECRET_KEY`, `ALLOWED_HOSTS` (separated by commas), `DATABASE_URL`, `REDIS_URL`.
+`SECRET_KEY`), `SECRET_KEY`, `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS` (separated by commas), `DATABASE_URL`, `REDIS_URL`,
+`HTTPS` (behind a proxy that speaks it), `HSTS_SECONDS`, `METRICS_TOKEN`.
 """
 
 import os
@@ -123,5 +124,12 @@ STORAGES = {
     },
 }
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.boolean("HTTPS", default=False)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if environment.boolean("HTTPS", default=False) else None
+# Behind a proxy that speaks https and says so. The health check is asked from inside, without it.
+HTTPS = environment.boolean("HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_HSTS_SECONDS = int(os.environ.get("HSTS_SECONDS") or 3600) if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REDIRECT_EXEMPT = [r"^realtime/(health|metrics)$"]
+
+REALTIME = {"METRICS_TOKEN": os.environ.get("METRICS_TOKEN", "")}

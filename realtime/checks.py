@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
 from typing import Any
 
 from channels.exceptions import InvalidChannelLayerError
@@ -13,6 +15,9 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from realtime import conf, log
+
+_DAPHNE = (4, 2, 2)
+_TOKEN_LENGTH = 20
 
 
 @checks.register("realtime")
@@ -52,7 +57,7 @@ def check_sqlite(**kwargs: Any) -> list[checks.CheckMessage]:
 @checks.register("realtime", deploy=True)
 def check_layer(**kwargs: Any) -> list[checks.CheckMessage]:
     """W002: the channel layer reaches no other process, so that events reach other processes only once a second."""
-    alias = conf.current().CHANNEL_LAYER
+    alias = _found().CHANNEL_LAYER
     try:
         layer = channel_layers[alias]
     except (KeyError, InvalidChannelLayerError):
@@ -61,3 +66,101 @@ def check_layer(**kwargs: Any) -> list[checks.CheckMessage]:
         return []
     hint = "Use channels_redis.pubsub.RedisPubSubChannelLayer when more than one process serves or publishes."
     return [checks.Warning(f"CHANNEL_LAYERS[{alias!r}] reaches no other process.", hint=hint, id="realtime.W002")]
+
+
+@checks.register("realtime", deploy=True)
+def check_hosts(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W003: any name is this site's, so a page whose name was pointed here (DNS rebinding) counts as one of its own."""
+    if "*" not in settings.ALLOWED_HOSTS:
+        return []
+    hint = "Name the hosts: a page's origin is compared with the host that it asks for."
+    return [checks.Warning("ALLOWED_HOSTS lets in every host.", hint=hint, id="realtime.W003")]
+
+
+@checks.register("realtime", deploy=True)
+def check_sessions(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W004: a session is nowhere but in its cookie, so that a logout ends no copy of it."""
+    if not settings.SESSION_ENGINE.endswith(".signed_cookies"):
+        return []
+    hint = "Use django.contrib.sessions.backends.db, or cached_db."
+    return [
+        checks.Warning(
+            "Sessions that live in cookies cannot be revoked: whoever copied one connects after the logout, too.",
+            hint=hint,
+            id="realtime.W004",
+        )
+    ]
+
+
+@checks.register("realtime", deploy=True)
+def check_same_site(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W005: browsers send the session cookie with connections that other sites' pages open."""
+    if settings.SESSION_COOKIE_SAMESITE in ("Lax", "Strict"):
+        return []
+    hint = 'Set SESSION_COOKIE_SAMESITE = "Lax" and give tickets to pages of other sites.'
+    return [
+        checks.Warning(
+            "SESSION_COOKIE_SAMESITE is off: pages of other sites are kept out by the check of their origin alone.",
+            hint=hint,
+            id="realtime.W005",
+        )
+    ]
+
+
+@checks.register("realtime", deploy=True)
+def check_trusted_origins(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W006: a page that came in the clear, which anybody on its way may have changed, may connect."""
+    found = [origin for origin in settings.CSRF_TRUSTED_ORIGINS if origin.lower().startswith("http://")]
+    if not found:
+        return []
+    hint = "Serve those pages over https, and write https:// here."
+    return [
+        checks.Warning(f"CSRF_TRUSTED_ORIGINS trusts {', '.join(found)} in the clear.", hint=hint, id="realtime.W006")
+    ]
+
+
+@checks.register("realtime", deploy=True)
+def check_daphne(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W007: a daphne with CVE-2026-44545 (messages without a bound) and CVE-2026-44546 (headers from outside)."""
+    installed = version("daphne")
+    if tuple(int(number) for number in re.findall(r"\d+", installed)[:3]) >= _DAPHNE:
+        return []
+    hint = "Install daphne 4.2.3 or later."
+    return [checks.Warning(f"daphne {installed} has CVE-2026-44545 and CVE-2026-44546.", hint=hint, id="realtime.W007")]
+
+
+@checks.register("realtime", deploy=True)
+def check_scheme(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W008: the site is for https, and is not told how a proxy says so: every page's connection would be answered 403."""
+    if not settings.SESSION_COOKIE_SECURE or settings.SECURE_PROXY_SSL_HEADER:
+        return []
+    hint = (
+        'Behind a proxy set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https"). Where the server has the '
+        'certificate itself, add "realtime.W008" to SILENCED_SYSTEM_CHECKS.'
+    )
+    return [
+        checks.Warning("SECURE_PROXY_SSL_HEADER is missing: wss:// looks like ws://.", hint=hint, id="realtime.W008")
+    ]
+
+
+@checks.register("realtime", deploy=True)
+def check_metrics(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W009: what opens the metrics can be guessed."""
+    if not 0 < len(_found().METRICS_TOKEN) < _TOKEN_LENGTH:
+        return []
+    hint = "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+    return [
+        checks.Warning(
+            f"METRICS_TOKEN has fewer than {_TOKEN_LENGTH} characters.",
+            hint=hint,
+            id="realtime.W009",
+        )
+    ]
+
+
+def _found() -> conf.Settings:
+    """Return the settings, or the defaults where E001 says what is wrong with them."""
+    try:
+        return conf.current()
+    except ImproperlyConfigured:
+        return conf.Settings()

@@ -90,6 +90,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     POLICY: Annotated[
         str, Meta(description="Import path of the class that decides who may see, join, act and moderate.")
     ] = "realtime.policy.Policy"
+    METRICS_TOKEN: Annotated[
+        str,
+        Meta(
+            description="Opens the metrics to `Authorization: Bearer`; empty: to staff, and to all while DEBUG is on."
+        ),
+    ] = ""
     DISPLAY_NAME: Annotated[
         str, Meta(description="Import path of the function that gives a user's name as others see it.")
     ] = "realtime.auth.display_name"

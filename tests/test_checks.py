@@ -72,8 +72,64 @@ def test_a_layer_that_reaches_nobody_is_warned_of(
     assert ids(checks.check_layer()) == found
 
 
-def test_the_layer_is_looked_at_only_before_a_deployment() -> None:
-    assert not {"realtime.W002"} & {message.id for message in run_checks(tags=["realtime"])}
+SAFE: dict[str, Any] = {
+    "ALLOWED_HOSTS": ["example.com"],
+    "SESSION_ENGINE": "django.contrib.sessions.backends.db",
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_TRUSTED_ORIGINS": ["https://other.example"],
+    "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+    "REALTIME": {"METRICS_TOKEN": "t" * 20},
+}
+UNSAFE = [
+    ("realtime.W003", {"ALLOWED_HOSTS": ["example.com", "*"]}),
+    ("realtime.W004", {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"}),
+    ("realtime.W005", {"SESSION_COOKIE_SAMESITE": "None"}),
+    ("realtime.W005", {"SESSION_COOKIE_SAMESITE": False}),
+    ("realtime.W006", {"CSRF_TRUSTED_ORIGINS": ["https://a.example", "http://b.example"]}),
+    ("realtime.W008", {"SECURE_PROXY_SSL_HEADER": None}),
+    ("realtime.W009", {"REALTIME": {"METRICS_TOKEN": "t" * 19}}),
+]
+
+
+def deployed(settings: Settings, **values: Any) -> list[str]:
+    """What is said before a deployment of a site with these settings."""
+    for name, value in (SAFE | values).items():
+        setattr(settings, name, value)
+    said = run_checks(tags=["realtime"], include_deployment_checks=True)
+    return [found for found in ids(said) if found != "realtime.W002"]  # the tests' own layer is in memory
+
+
+def test_a_site_that_is_deployed_well_hears_nothing(settings: Settings) -> None:
+    assert deployed(settings) == []
+
+
+@pytest.mark.parametrize(("warned", "values"), UNSAFE, ids=lambda value: str(value))
+def test_what_is_unsafe_is_named_before_a_deployment(settings: Settings, warned: str, values: dict[str, Any]) -> None:
+    assert deployed(settings, **values) == [warned]
+
+
+@pytest.mark.parametrize(
+    ("installed", "found"),
+    [("4.2.1", ["realtime.W007"]), ("4.1", ["realtime.W007"]), ("4.2.2", []), ("4.10.0", []), ("5.0.dev1", [])],
+)
+def test_an_old_daphne_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, installed: str, found: list[str]
+) -> None:
+    monkeypatch.setattr(checks, "version", lambda name: installed)
+    assert deployed(settings) == found
+
+
+def test_metrics_without_a_token_are_closed_and_not_warned_of(settings: Settings) -> None:
+    assert deployed(settings, REALTIME={}) == []
+
+
+def test_a_wrong_setting_is_said_before_a_deployment_too(settings: Settings) -> None:
+    assert deployed(settings, REALTIME={"MAX_ROMS": 5}) == ["realtime.E001"]
+
+
+def test_what_concerns_a_deployment_is_said_only_before_one() -> None:
+    assert run_checks(tags=["realtime"]) == []
 
 
 def test_the_checks_are_registered(settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """The demo site's pages, as a browser without scripts gets them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,48 @@ def test_redis_is_used_where_it_is_named() -> None:
     layer = demo_settings.channel_layer("redis://h:6379/1")
     assert layer["BACKEND"] == "channels_redis.pubsub.RedisPubSubChannelLayer"
     assert layer["CONFIG"]["hosts"] == ["redis://h:6379/1"]
+
+
+# In production
+
+PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "project.settings",
+    "SECRET_KEY": "".join(map(chr, range(33, 127))),
+    "ALLOWED_HOSTS": "example.com",
+    "HTTPS": "1",
+    "DATABASE_URL": "postgres://user:password@127.0.0.1:1/nowhere",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+
+
+def checked(**env: str) -> str:
+    """What `manage.py check --deploy` says of the demo with only these variables."""
+    command = [sys.executable, "-W", "ignore", "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    done = subprocess.run(
+        command, cwd=demo_settings.BASE_DIR, env=PRODUCTION | env, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode == 0) == ("no issues" in done.stdout), done.stderr
+    return done.stdout + done.stderr
+
+
+def test_in_production_the_demo_passes_the_checks_of_a_deployment() -> None:
+    assert "no issues (0 silenced)" in checked()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "warned"),
+    [
+        ({"REDIS_URL": ""}, "realtime.W002"),
+        ({"ALLOWED_HOSTS": "*"}, "realtime.W003"),
+        ({"CSRF_TRUSTED_ORIGINS": "http://example.org"}, "realtime.W006"),
+        ({"METRICS_TOKEN": "secret"}, "realtime.W009"),
+        ({"HTTPS": ""}, "security.W012"),
+        ({"DEBUG": "1"}, "security.W018"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_the_checks_of_a_deployment_see_what_is_wrong_with_the_demo(wrong: dict[str, str], warned: str) -> None:
+    assert warned in checked(**wrong)
 
 
 # Static files with names that change with their content

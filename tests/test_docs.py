@@ -44,7 +44,9 @@ def shown(text: str) -> list[tuple[str, str]]:
 def test_a_test_that_a_page_names_exists() -> None:
     for text in PAGES:
         for file, function in shown(text.read_text()):
-            assert re.search(rf"^(async )?def {function}\(", page(file).read_text(), re.MULTILINE), f"{file}::{function}"
+            assert re.search(rf"^(async )?def {function}\(", page(file).read_text(), re.MULTILINE), (
+                f"{file}::{function}"
+            )
 
 
 def test_every_guarantee_is_shown_by_tests() -> None:
@@ -85,6 +87,7 @@ def test_a_setting_that_a_page_names_exists() -> None:
     known = {name for name, *_ in settings()}
     named = {word for text in PAGES for word in re.findall(r"`([A-Z]+_[A-Z_]+)`", prose(text))}
     django = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "INSTALLED_APPS", "CHANNEL_LAYERS", "CONN_MAX_AGE", "LOGIN_URL"}
+    django |= {"SESSION_COOKIE_SAMESITE", "SECURE_PROXY_SSL_HEADER", "SILENCED_SYSTEM_CHECKS"}
     environment = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "REALTIME_REQUIRE_SERVICES"}
     assert named - django - environment <= known
 

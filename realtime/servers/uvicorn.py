@@ -6,11 +6,15 @@ Where compression was negotiated the frames differ by connection, so the lane sa
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
+
+logger = logging.getLogger("realtime.servers")
 
 
 class Protocol(WebSocketsSansIOProtocol):
@@ -18,6 +22,8 @@ class Protocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if self.config.ws_per_message_deflate:
+            _warn_of_compression()
         self.realtime_frames = _Wire(self)
 
     def handle_connect(self, event: Any) -> None:
@@ -34,6 +40,11 @@ class Protocol(WebSocketsSansIOProtocol):
         super().resume_writing()
         self.realtime_frames.paused = False
         self.realtime_frames.on_resume()
+
+
+@functools.cache  # once a process
+def _warn_of_compression() -> None:
+    logger.warning("Compression is on, so browsers cannot have the fast lane: add --ws-per-message-deflate false.")
 
 
 class _Wire:
