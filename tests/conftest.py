@@ -1,6 +1,6 @@
 """Fixtures that start what a test asks for, once and lazily, and hooks that sort tests and say what was left out.
 
-The contract tests take `server`: they run over every backend under every server program. A test that kills things takes
+The contract tests take `site` and `server`: they run over all `HOSTINGS`. A test that kills things takes
 `new_site` and has a site to itself.
 """
 
@@ -16,9 +16,9 @@ from asgiref.sync import SyncToAsync
 from django.db import connections
 
 from tests.support import programs
-from tests.support.servers import PROGRAMS, Program, Server
+from tests.support.servers import Program, Server
 from tests.support.services import Postgres, Redis
-from tests.support.sites import BACKENDS, EMBEDDED, Backend, Site
+from tests.support.sites import EMBEDDED, HOSTINGS, Backend, Site
 from tests.support.wsclient import Client
 
 DATABASE_FIXTURES = frozenset({"db", "transactional_db"})
@@ -28,6 +28,13 @@ BROWSER_FIXTURES = frozenset({"page", "context", "browser", "new_context"})
 def pytest_configure() -> None:
     """Stop what was started when the run is terminated, as on Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes a site and its server over all hostings, unless it says over which."""
+    chosen = any("site" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if not chosen and {"site", "server"} <= set(metafunc.fixturenames):
+        metafunc.parametrize(("site", "server"), HOSTINGS.values(), ids=HOSTINGS, indirect=True, scope="session")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -122,15 +129,15 @@ def servers() -> Callable[[Site, Program], Server]:
     return cache(Site.serve)
 
 
-@pytest.fixture(scope="session", params=BACKENDS, ids=str)
+@pytest.fixture(scope="session")
 def site(request: pytest.FixtureRequest, sites: Callable[[Backend], Site]) -> Site:
-    """A site over each backend in turn, shared by the tests: make a room of your own with `site.room()`."""
+    """A site over each backend in turn, shared by the tests: make a room of your own with `site.room()`. Take `server`, too."""
     return sites(request.param)
 
 
-@pytest.fixture(scope="session", params=PROGRAMS)
+@pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest, site: Site, servers: Callable[[Site, Program], Server]) -> Server:
-    """The site's server, under each program in turn; shared, so leave it running."""
+    """The site's server, under each program that there is for its backend; shared, so leave it running."""
     return servers(site, request.param)
 
 

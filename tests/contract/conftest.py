@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from tests.support.logs import Logs, trouble
-from tests.support.servers import PROGRAMS, Program, Server
-from tests.support.sites import EMBEDDED, PUBSUB, Site
+from tests.support.servers import Program, Server
+from tests.support.sites import CORE, EMBEDDED, HOSTINGS, Site
 from tests.support.wsclient import Client
 
 SECONDS = 120
 PAIRS = {
     "sqlite+memory-daphne": (EMBEDDED, "daphne"),
-    "postgres+redis-pubsub-uvicorn": (PUBSUB, "uvicorn"),
+    "sqlite+memory-uvicorn-lane": (EMBEDDED, "uvicorn-lane"),
+    "postgres+redis-core-uvicorn": (CORE, "uvicorn"),
 }
 in_pairs = pytest.mark.parametrize(("site", "server"), PAIRS.values(), ids=PAIRS, indirect=True)
 """For long tables whose answers hang on each database and each server program, but not on their combination."""
@@ -55,8 +56,9 @@ def logs() -> Iterator[Logs]:
 
 @pytest.fixture(scope="session")
 def neighbour(site: Site, server: Server, servers: Callable[[Site, Program], Server]) -> Server:
-    """A second server of the site, under the other program; shared, so leave it running."""
-    return next(other for program in PROGRAMS if (other := servers(site, program)) is not server)
+    """A second server of the site, under another program; shared, so leave it running."""
+    programs = [program for backend, program in HOSTINGS.values() if backend is site.backend]
+    return next(other for program in programs if (other := servers(site, program)) is not server)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The real product in a process of its own, under daphne or uvicorn."""
+"""The real product in a process of its own, under daphne or uvicorn, over each one's fast lane or over ASGI `send`."""
 
 import sys
 import urllib.error
@@ -9,8 +9,9 @@ from typing import Literal
 
 from tests.support.daemon import HOST, Daemon, free_port
 
-Program = Literal["daphne", "uvicorn"]
-PROGRAMS: tuple[Program, ...] = ("daphne", "uvicorn")
+Program = Literal["daphne", "daphne-portable", "uvicorn", "uvicorn-lane"]
+PROGRAMS: tuple[Program, ...] = ("daphne", "uvicorn", "uvicorn-lane")
+"""Those that sites are served with. daphne's own lane is a part of it; without it, daphne is for comparison."""
 HEALTH = "/realtime/health"
 
 made: list["Server"] = []
@@ -38,7 +39,7 @@ class Server(Daemon):
         self._health = health
         super().__init__(
             f"{program} on port {self.port}",
-            [python, "-m", program, *_address(program, self.port), *options, application],
+            [python, "-m", *_command(program, self.port), *options, _application(program, application)],
             log_file=folder / f"{program}-{self.port}.log",
             ready=self._is_healthy,
             env=env,
@@ -56,7 +57,12 @@ class Server(Daemon):
             return False
 
 
-def _address(program: Program, port: int) -> list[str]:
-    if program == "daphne":
-        return ["-b", HOST, "-p", str(port)]
-    return ["--host", HOST, "--port", str(port), "--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+def _command(program: Program, port: int) -> list[str]:
+    if program.startswith("daphne"):
+        return ["daphne", "-b", HOST, "-p", str(port)]
+    protocol = "realtime.servers.uvicorn:Protocol" if program == "uvicorn-lane" else "websockets-sansio"
+    return ["uvicorn", "--host", HOST, "--port", str(port), "--ws", protocol, "--ws-per-message-deflate", "false"]
+
+
+def _application(program: Program, application: str) -> str:
+    return "tests.support.portable:application" if program == "daphne-portable" else application

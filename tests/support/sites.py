@@ -37,7 +37,14 @@ class Backend:
 EMBEDDED = Backend("sqlite+memory", postgres=False, layer=None)
 PUBSUB = Backend("postgres+redis-pubsub", postgres=True, layer="channels_redis.pubsub.RedisPubSubChannelLayer")
 CORE = Backend("postgres+redis-core", postgres=True, layer="channels_redis.core.RedisChannelLayer")
-BACKENDS = (EMBEDDED, PUBSUB, CORE)
+
+_PROGRAMS: dict[Backend, tuple[Program, ...]] = {
+    EMBEDDED: ("daphne", "uvicorn", "uvicorn-lane"),
+    PUBSUB: ("daphne-portable", "uvicorn-lane"),
+    CORE: ("daphne", "uvicorn"),
+}
+HOSTINGS = {f"{backend}-{program}": (backend, program) for backend, each in _PROGRAMS.items() for program in each}
+"""Every backend under both programs, and every lane of theirs, but not all of the one with all of the other."""
 
 
 class Site:

@@ -44,6 +44,7 @@ class Client:
         self.socket = socket
         self.frames: list[Frame] = []
         self.largest = 0  # bytes of the largest frame that came
+        self.raw = b""  # what came over the line since `tap`, frames with their heads
         self._joins: dict[str, str] = {}
         self._refs = map(str, itertools.count(1))
         self._came = asyncio.Condition()
@@ -89,6 +90,16 @@ class Client:
         """Close the connection and wait until it is closed."""
         await self.socket.close()
         await self._reader
+
+    def tap(self) -> None:
+        """From now on keep every byte that comes, in `raw`."""
+        hear = self.socket.data_received
+
+        def keep(data: bytes) -> None:
+            self.raw += data
+            hear(data)
+
+        self.socket.data_received = keep  # type: ignore[method-assign]
 
     async def drop(self) -> None:
         """Cut the line as a broken network would: without a closing handshake."""
