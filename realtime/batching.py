@@ -1,8 +1,8 @@
 """The database threads of a process: what arrives while a call is under way goes together in the next one.
 
-Nobody waits for a timer: an idle `Batcher` starts at once, a busy one gathers. Each thread keeps its database connection while
-it is healthy, unless the connection is a pool's. A database that cannot be reached is `Unavailable` for the whole batch; any
-other failure is looked for item by item, so that one bad item does not fail its neighbours.
+Nobody waits for a timer: an idle `Batcher` starts at the end of the event loop's turn, a busy one gathers. Each thread keeps its
+database connection while it is healthy, unless the connection is a pool's. A database that cannot be reached is `Unavailable`
+for the whole batch; any other failure is looked for item by item, so that one bad item does not fail its neighbours.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Batcher(Generic[T, R]):
         self._max_waiting = max_waiting
         self._threads = threads
         self._running = 0
+        self._starting: asyncio.Handle | None = None
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -68,7 +69,7 @@ class Batcher(Generic[T, R]):
         future: asyncio.Future[R] = self._loop.create_future()
         self._waiting.append((item, future))
         self._idle.clear()
-        self._start()
+        self._start_soon()
         return future
 
     async def close(self) -> None:
@@ -80,7 +81,13 @@ class Batcher(Generic[T, R]):
         await asyncio.gather(*ends)
         self._pool.shutdown(wait=False)
 
+    def _start_soon(self) -> None:
+        """Start at the end of this turn of the event loop: what arrives in it goes together."""
+        if self._starting is None and self._running < self._threads:
+            self._starting = self._loop.call_soon(self._start)
+
     def _start(self) -> None:
+        self._starting = None
         while self._waiting and self._running < self._threads:
             batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
             self._running += 1
@@ -97,8 +104,9 @@ class Batcher(Generic[T, R]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        self._start()
-        if not self._running:
+        if self._waiting:
+            self._start_soon()
+        elif not self._running:
             self._idle.set()
 
 

@@ -81,6 +81,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = (
         15.0
     )
+    FAST_LANES: Annotated[
+        bool,
+        Meta(description="Write frames straight to the transport where the server allows; false: ASGI `send` only."),
+    ] = True
     CHANNEL_LAYER: Annotated[str, Meta(description="The alias in CHANNEL_LAYERS that rings the other processes.")] = (
         "default"
     )

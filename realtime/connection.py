@@ -11,6 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from functools import partial
 
 from realtime import conf, log, metrics, policy, protocol
@@ -104,6 +105,12 @@ class Connection:
         if self._line.resume():
             self._node.hub.resumed([joined.subscription for joined in self._joined.values()])
 
+    def held_up(self) -> None:
+        """The lane takes no more writes for now: nobody may write to it past this object, as `direct` lets them."""
+        self._line.hold()
+        for joined in self._joined.values():
+            joined.subscription.room.fall_behind(joined.subscription)
+
     def refuse_binary(self) -> None:
         """The client sent a binary frame."""
         self._remark(Malformed("binary frames are not taken."))
@@ -128,6 +135,10 @@ class Connection:
     @property
     def paused(self) -> bool:
         return self._line.paused
+
+    @property
+    def direct(self) -> Callable[[bytes], None] | None:
+        return self._line.direct
 
     def write(self, batch: Batch) -> bool:
         return self._line.write(batch)

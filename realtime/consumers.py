@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime import node, protocol
+from realtime import conf, node, protocol
 from realtime.connection import Connection
 from realtime.errors import Refusal
 from realtime.lanes import AsgiLane, FrameLane, Send, Wire
@@ -42,7 +42,7 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     await _accept(scope, send)
     lane = _lane(scope, send)
     connection = Connection(home, person, lane)
-    lane.on_resume = connection.resumed
+    lane.on_pause, lane.on_resume = connection.held_up, connection.resumed
     try:
         await _serve(connection, receive)
     finally:
@@ -52,8 +52,14 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _lane(scope: Scope, send: Send) -> AsgiLane | FrameLane:
+    """Choose the way out. On daphne it rests on attributes that are not public, so a site can do without."""
+    if not conf.current().FAST_LANES:
+        return AsgiLane(send)
     wire: Wire | None = scope.get("extensions", {}).get("realtime.frames") or daphne.wire(send)
-    return FrameLane(wire, send) if wire is not None and wire.usable else AsgiLane(send)
+    if wire is None or not wire.usable:
+        return AsgiLane(send)
+    wire.settle()
+    return FrameLane(wire, send)
 
 
 async def _serve(connection: Connection, receive: Receive) -> None:

@@ -27,11 +27,16 @@ class Wire(Protocol):
     """
 
     paused: bool
+    on_pause: Callable[[], None]
     on_resume: Callable[[], None]
 
     @property
     def usable(self) -> bool:
         """Whether frames may be written as they are: the handshake is done, and negotiated no extension."""
+        ...
+
+    def settle(self) -> None:
+        """Let go of what only the handshake needed: the connection is ours, and nobody will look at its headers again."""
         ...
 
     def write(self, packet: bytes) -> None: ...
@@ -48,13 +53,16 @@ class AsgiLane:
     not reading, a task takes over with what is left of the batch, and the lane is paused until that is done.
     """
 
-    __slots__ = ("_ending", "_loop", "_send", "_task", "on_resume")
+    __slots__ = ("_ending", "_loop", "_send", "_task", "on_pause", "on_resume")
+
+    direct = None
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._ending: Message | None = None
+        self.on_pause: Callable[[], None] = lambda: None
         self.on_resume: Callable[[], None] = lambda: None
 
     @property
@@ -140,6 +148,18 @@ class FrameLane:
         self._wire = wire
         self._send = send
         self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def direct(self) -> Callable[[bytes], None]:
+        return self._wire.write
+
+    @property
+    def on_pause(self) -> Callable[[], None]:
+        return self._wire.on_pause
+
+    @on_pause.setter
+    def on_pause(self, call: Callable[[], None]) -> None:
+        self._wire.on_pause = call
 
     @property
     def on_resume(self) -> Callable[[], None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from realtime.protocol import Batch, Frame
@@ -18,6 +19,11 @@ class Lane(Protocol):
     @property
     def paused(self) -> bool:
         """Whether what was written has not gone out yet, so that nothing more may be written."""
+        ...
+
+    @property
+    def direct(self) -> Callable[[bytes], None] | None:
+        """The transport's own write of packets, for a lane that tells of every pause; or None."""
         ...
 
     def write(self, batch: Batch) -> None:
@@ -42,6 +48,14 @@ class Line:
     @property
     def paused(self) -> bool:
         return self.closed or self._lane.paused or bool(self._replies)
+
+    @property
+    def direct(self) -> Callable[[bytes], None] | None:
+        return self._lane.direct
+
+    def hold(self) -> None:
+        """The client is not reading."""
+        self._paused_at = self._paused_at or time.monotonic()
 
     def write(self, batch: Batch) -> bool:
         """Write events and return True, or write nothing and return False: the client is not reading."""

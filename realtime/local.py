@@ -8,7 +8,8 @@ Nothing here waits, and nothing reads the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
@@ -17,6 +18,8 @@ from realtime.feed import Feed
 from realtime.kinds import Actor
 from realtime.protocol import Batch, Frame
 from realtime.roster import Roster
+
+logger = logging.getLogger("realtime.local")
 
 _BIG_ROOM = 100
 _BIG_ROOM_GATHER_SECONDS = 1.0
@@ -33,6 +36,11 @@ class Client(Protocol):
     @property
     def paused(self) -> bool:
         """Whether the client is not reading, so that nothing more may be written."""
+        ...
+
+    @property
+    def direct(self) -> Callable[[bytes], None] | None:
+        """The transport's own write of packets, where the room may use it, until the client calls `fall_behind`; or None."""
         ...
 
     def write(self, batch: Batch) -> bool:
@@ -77,8 +85,8 @@ class LocalRoom:
     """
 
     __slots__ = (
-        "_flushing", "_listed", "_loop", "_newcomers", "_outgoing", "_telling", "feed", "filling", "lagging", "live", "opened",
-        "pk", "reads", "roster", "sent", "tail", "topic",
+        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_telling", "feed", "filling",
+        "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
     )  # fmt: skip
 
     def __init__(self, pk: int, topic: str, head: int) -> None:
@@ -89,13 +97,15 @@ class LocalRoom:
         self.roster = Roster()
         self.sent = head
         self.tail = 0
-        self.live: dict[Subscription, None] = {}
+        self.live: dict[Subscription, Callable[[bytes], None] | None] = {}
         self.lagging: dict[Subscription, None] = {}
         self.filling: asyncio.Task[None] | None = None
         self.opened: asyncio.Task[None] | None = None
         self.reads: dict[int, asyncio.Task[list[Frame]]] = {}
         self._loop = asyncio.get_running_loop()
         self._outgoing: list[Frame] = []
+        self._direct: tuple[Callable[[bytes], None], ...] | None = None
+        self._others: tuple[Subscription, ...] = ()
         self._flushing: asyncio.Handle | None = None
         self._newcomers: dict[Subscription, None] = {}
         self._listed = True
@@ -109,6 +119,7 @@ class LocalRoom:
         return [*self.live, *self.lagging]
 
     def remove(self, subscription: Subscription) -> None:
+        self._direct = None
         self.live.pop(subscription, None)
         self.lagging.pop(subscription, None)
         self._newcomers.pop(subscription, None)
@@ -137,19 +148,41 @@ class LocalRoom:
             self._flushing = None
         if self._outgoing:
             batch, self._outgoing = Batch(self._outgoing), []
-            self._write(self.live, batch)
-            self.sent = self.feed.position
+            before, self.sent = self.sent, self.feed.position
+            self._write_to_all(batch, before)
+
+    def _write_to_all(self, batch: Batch, before: int) -> None:
+        """Write to every live subscription, past the client's objects where it can: touching those costs more than the write."""
+        metrics.deliveries.add(len(batch.frames) * len(self.live))
+        if self._direct is None:
+            self._direct = tuple(direct for direct in self.live.values() if direct is not None)
+            self._others = tuple(subscription for subscription, direct in self.live.items() if direct is None)
+        packet = batch.packet
+        for direct in self._direct:
+            try:
+                direct(packet)
+            except Exception as error:
+                logger.debug("A socket is gone: %r", error)
+        for subscription in self._others:
+            if not subscription.client.write(batch):
+                self._fall_behind(subscription, before)
 
     def _write(self, subscriptions: Collection[Subscription], batch: Batch) -> None:
         metrics.deliveries.add(len(batch.frames) * len(subscriptions))
         for subscription in tuple(subscriptions):
-            if not subscription.client.write(batch) and subscription in self.live:
-                self._fall_behind(subscription)
+            if not subscription.client.write(batch):
+                self._fall_behind(subscription, self.sent)
 
-    def _fall_behind(self, subscription: Subscription) -> None:
-        del self.live[subscription]
-        subscription.position = self.sent
-        self.lagging[subscription] = None
+    def fall_behind(self, subscription: Subscription) -> None:
+        """The client reads no more: what it was written it has, the rest waits for `catch_up`."""
+        self._fall_behind(subscription, self.sent)
+
+    def _fall_behind(self, subscription: Subscription, position: int) -> None:
+        if subscription in self.live:
+            del self.live[subscription]
+            self._direct = None
+            subscription.position = position
+            self.lagging[subscription] = None
 
     def catch_up(self, subscription: Subscription) -> bool:
         """Write what lies between a subscription's position and the room's, then let it live.
@@ -167,12 +200,19 @@ class LocalRoom:
             frames = [*frames, self.cleared()]
         if frames and not client.write(Batch(frames)):
             return True
-        subscription.tail = self.tail
+        subscription.position, subscription.tail = self.sent, self.tail
+        self._let_live(subscription)
+        return True
+
+    def _let_live(self, subscription: Subscription) -> None:
+        client = subscription.client
+        if client.paused:
+            return
         self.lagging.pop(subscription, None)
-        self.live[subscription] = None
+        self.live[subscription] = client.direct
+        self._direct = None
         self._newcomers[subscription] = None
         self.tell_presence_soon()
-        return True
 
     # Who is here
 

@@ -11,8 +11,9 @@ from realtime.bus import Cleared, Ended, Moved, Signalled
 from realtime.errors import Unavailable
 from realtime.hub import Hub
 from realtime.kinds import Actor
-from realtime.protocol import Frame
-from tests.support.fakes import SECONDS, FakeClient, FakeLog, settle
+from realtime.local import Subscription
+from realtime.protocol import Batch, Frame
+from tests.support.fakes import SECONDS, FakeClient, FakeLog, frames_of, settle
 
 Ring = Callable[[list[Frame]], None]
 
@@ -296,6 +297,85 @@ async def test_what_left_the_log_before_a_slow_reader_read_it_makes_them_join_ag
     hub.resumed([subscription])
     await settle()
     assert (slow.restarts, slow.seqs, hub.rooms) == (1, [], {})
+
+
+# Past the client's objects
+
+
+class DirectClient(FakeClient):
+    """One whose transport the room writes to itself. It pauses after `patience` packets, and is gone where that is 0."""
+
+    def __init__(self, hub: Hub, name: str = "alice", patience: int = 1000) -> None:
+        super().__init__(hub, name)
+        self.patience = patience
+        self.direct = self.take_packet
+        self.subscription: Subscription | None = None
+
+    async def join(self, room_pk: int = 1, head: int = 0) -> Subscription:
+        self.subscription = await super().join(room_pk, head)
+        return self.subscription
+
+    def take_packet(self, packet: bytes) -> None:
+        if self.patience == 0:
+            raise OSError("the socket is gone")
+        self.add(Batch(frames_of(packet)))
+        self.patience -= 1
+        if self.patience == 0:
+            self.paused = True
+            assert self.subscription is not None
+            self.subscription.room.fall_behind(self.subscription)
+
+    def read_on(self) -> None:
+        assert self.subscription is not None
+        self.paused, self.patience = False, 1000
+        self._hub.resumed([self.subscription])
+
+
+async def test_a_room_writes_straight_to_the_transports_that_let_it(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    direct, other = DirectClient(hub), FakeClient(hub, "bob")
+    await direct.join()
+    await other.join()
+    ring(log.append(3))
+    await settle()
+    assert (direct.seqs, other.seqs) == ([1, 2, 3], [1, 2, 3])
+    assert not [frame for batch in direct.batches for frame in batch.frames if frame.seq]
+
+
+async def test_one_that_pauses_in_the_middle_of_a_fan_out_has_what_it_was_written_and_gets_the_rest_once(
+    hub: Hub, log: FakeLog, ring: Ring
+) -> None:
+    clients = [DirectClient(hub, "alice", patience=1), DirectClient(hub, "bob")]
+    for client in clients:
+        await client.join()
+    for _ in range(3):
+        ring(log.append())
+        await settle()
+    assert [client.seqs for client in clients] == [[1], [1, 2, 3]]
+    clients[0].read_on()
+    ring(log.append())
+    await settle()
+    assert [client.seqs for client in clients] == [[1, 2, 3, 4]] * 2
+
+
+async def test_a_transport_that_raises_keeps_nothing_from_the_others(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    gone, here = DirectClient(hub, "alice", patience=0), DirectClient(hub, "bob")
+    await gone.join()
+    await here.join()
+    ring(log.append(2))
+    await settle()
+    assert (gone.seqs, here.seqs) == ([], [1, 2])
+
+
+async def test_who_has_left_is_not_written_to(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    leaver, stayer = DirectClient(hub, "alice"), DirectClient(hub, "bob")
+    subscription = await leaver.join()
+    await stayer.join()
+    ring(log.append())
+    await settle()
+    hub.leave(subscription)
+    ring(log.append())
+    await settle()
+    assert (leaver.seqs, stayer.seqs) == ([1], [1, 2])
 
 
 # Coming back

@@ -22,7 +22,7 @@ from realtime.log import Entry
 from realtime.models import Event, Node, Room
 from realtime.presence import Move
 from tests.support import rows
-from tests.support.fakes import SECONDS, FakeLane
+from tests.support.fakes import SECONDS, FakeLane, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,7 +135,9 @@ async def test_what_waits_for_a_commit_is_committed_together_and_a_refusal_harms
     node = nodes.Node()
     entries = [Entry(room.pk, Fact("added", {"by": by}), Actor("user:1", "alice")) for by in range(20)]
     entries[7] = Entry(room.pk, Fact("added", {"by": "\0"}))
-    futures = [node.append(entry) for entry in entries]
+    futures = [node.append(entries[0])]
+    await settle()
+    futures += [node.append(entry) for entry in entries[1:]]
     gate.set()
     async with asyncio.timeout(SECONDS):
         outcomes = await asyncio.gather(*futures, return_exceptions=True)

@@ -17,6 +17,7 @@ from autobahn.websocket.protocol import WebSocketProtocol as Autobahn
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.internet.tcp import Server
 from zope.interface import implementer
 
 
@@ -68,15 +69,24 @@ def _close(protocol: WebSocketProtocol, code: int | None = None) -> None:
     WebSocketProtocol.serverClose(protocol, _GIVING_UP if code is None else code)
 
 
+def _handle(transport: Any) -> Any:
+    """Return the transport's socket, where it is a plain one whose buffers can be looked at, and not lost already; or None."""
+    plain = type(transport) is Server and not getattr(transport, "TLS", False)
+    return getattr(transport, "socket", None) if plain and hasattr(transport, "_tempDataBuffer") else None
+
+
 @implementer(IPushProducer)
 class Wire:
     """Writes to the transport of a WebSocket that is open, and is paused while its buffer is full."""
 
-    __slots__ = ("_protocol", "on_resume", "paused")
+    __slots__ = ("_handle", "_protocol", "_transport", "on_pause", "on_resume", "paused")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
+        self._transport = protocol.transport
+        self._handle = _handle(protocol.transport)
         self.paused = False
+        self.on_pause: Callable[[], None] = lambda: None
         self.on_resume: Callable[[], None] = lambda: None
         protocol.serverClose = partial(_close, protocol)
         protocol.transport.unregisterProducer()
@@ -86,13 +96,26 @@ class Wire:
     def usable(self) -> bool:
         return self._open and not self._protocol.websocket_extensions_in_use
 
+    def settle(self) -> None:
+        """daphne keeps nothing worth letting go of."""
+
     @property
     def _open(self) -> bool:
         return bool(self._protocol.state == Autobahn.STATE_OPEN)
 
     def write(self, packet: bytes) -> None:
-        if self._open:
-            self._protocol.transport.write(packet)
+        """Write to the socket itself while nothing waits before it: Twisted would register, poll and deregister each time."""
+        if not self._open:
+            return
+        if self._handle is not None and not self._transport.dataBuffer and not self._transport._tempDataBuffer:
+            try:
+                sent = self._handle.send(packet)
+            except OSError:
+                sent = 0
+            if sent == len(packet):
+                return
+            packet = packet[sent:]
+        self._transport.write(packet)
 
     def cut(self) -> None:
         self._protocol.transport.abortConnection()
@@ -101,6 +124,7 @@ class Wire:
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
         self.paused = True
+        self.on_pause()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
         self.paused = False
@@ -108,3 +132,4 @@ class Wire:
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
         self.paused = True
+        self.on_pause()

@@ -25,7 +25,7 @@ from realtime.protocol import Batch
 from realtime.rooms import Admission
 from tests.properties import machines
 from tests.properties.held import HeldLog
-from tests.support.fakes import FakeLane, FakeNode, read
+from tests.support.fakes import FakeLane, FakeNode, frames_of, read
 from tests.support.wsclient import Frame
 
 PAGE = 3
@@ -57,7 +57,25 @@ class Line(FakeLane):
             self._hear(read(frame))
         if self.patience is not None:
             self.patience -= 1
-            self.paused = self.patience <= 0
+            if self.patience <= 0:
+                self.stall()
+
+    def stall(self) -> None:
+        """Take no more."""
+        self.paused = True
+
+
+class DirectLine(Line):
+    """One whose transport the rooms write to themselves, until it says that it takes no more."""
+
+    def __init__(self, hear: Callable[[Frame], None]) -> None:
+        super().__init__(hear)
+        self.on_pause: Callable[[], None] = lambda: None
+        self.direct = lambda packet: self.write(Batch(frames_of(packet)))
+
+    def stall(self) -> None:
+        super().stall()
+        self.on_pause()
 
 
 class Reader:
@@ -66,7 +84,8 @@ class Reader:
     `seq` is the newest that it has, None before it was ever in; up to `cleared` it has been told to show nothing.
     """
 
-    def __init__(self, name: str, log: HeldLog) -> None:
+    def __init__(self, name: str, log: HeldLog, *, direct: bool) -> None:
+        self._direct = direct
         self.person = Person(f"user:{name}", name)
         self.seq: int | None = None
         self.cleared = 0
@@ -80,8 +99,10 @@ class Reader:
     # What it does
 
     def connect(self, node: FakeNode) -> None:
-        self.line = Line(self.hear)
+        self.line = DirectLine(self.hear) if self._direct else Line(self.hear)
         self.connection = Connection(node, self.person, self.line)  # type: ignore[arg-type]
+        if isinstance(self.line, DirectLine):
+            self.line.on_pause = self.connection.held_up
 
     @property
     def joined(self) -> bool:
@@ -156,7 +177,7 @@ class Delivery(machines.Turning):
         self.log = HeldLog(PAGE)
         self.log.append(head)
         self.nodes = [self.on_loop(lambda: TellingNode(self.log)) for _ in range(2)]
-        self.readers = [Reader(f"reader {number}", self.log) for number in range(4)]
+        self.readers = [Reader(f"reader {number}", self.log, direct=number % 2 == 1) for number in range(4)]
         self.rings: list[tuple[Hub, Ring]] = []
         self.watching: dict[int, asyncio.Task[None]] = {}
         self.cleared = self.told = 0
@@ -279,9 +300,10 @@ class Delivery(machines.Turning):
     def stop_reading(self, indexes: set[int], writes: int) -> None:
         """At once, or after some more writes."""
         for index in indexes:
-            line = self.readers[index].line
-            line.patience = writes
-            line.paused = line.paused or not writes
+            reader = self.readers[index]
+            reader.line.patience = writes
+            if not writes and not reader.line.paused:
+                self.on_loop(reader.line.stall)
 
     @rule(indexes=SOME, writes=st.none() | st.integers(1, 3), turns=TURNS)
     def read_again(self, indexes: set[int], writes: int | None, turns: int) -> None:
@@ -317,7 +339,7 @@ class Delivery(machines.Turning):
     def come_with_an_old_page(self, index: int, hub: int, behind: int, turns: int) -> None:
         """As somebody else."""
         self.on_loop(self.readers[index].cut)
-        reader = self.readers[index] = Reader(f"reader {index}", self.log)
+        reader = self.readers[index] = Reader(f"reader {index}", self.log, direct=index % 2 == 1)
         reader.seq = max(0, self.log.head() - behind)
         reader.cleared = self.log.tails.get(1, 0)
         self.join(index, hub, turns)
@@ -379,7 +401,7 @@ class Delivery(machines.Turning):
 
     def a_newcomer_is_shown_nothing_that_was_cleared(self, node: FakeNode) -> None:
         """Not from the log, and not from memory: they come with the oldest page that memory can serve."""
-        newcomer = Reader("newcomer", self.log)
+        newcomer = Reader("newcomer", self.log, direct=True)
         newcomer.seq = node.hub.rooms[1].feed.first_recent - 1
         self.on_loop(lambda: newcomer.connect(node))
         self.send(newcomer, newcomer.join_frame)

@@ -46,6 +46,21 @@ def read(frame: protocol.Frame) -> Frame:
     return Frame(*json.loads(frame.body))
 
 
+def frames_of(packet: bytes) -> list[protocol.Frame]:
+    """The frames in what a lane writes directly: whole text frames from a server (RFC 6455, 5.2)."""
+    found = []
+    while packet:
+        size, start = packet[1], 2
+        if size in (126, 127):
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(packet[2:start], "big")
+        assert packet[0] == 0x81, "not a whole text frame"
+        assert len(packet) >= start + size, "not a whole frame"
+        found.append(protocol.Frame(packet[start : start + size]))
+        packet = packet[start + size :]
+    return found
+
+
 class Heard:
     """The frames that somebody got, in order, and a way to wait for them under a deadline."""
 
@@ -90,6 +105,8 @@ class Heard:
 class FakeLane(Heard):
     """A transport. Set `paused` and nothing may be written; `batches` counts the writes."""
 
+    direct: Callable[[bytes], None] | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self.paused = False
@@ -108,6 +125,8 @@ class FakeLane(Heard):
 
 class FakeClient(Heard):
     """A connection, as the hub sees one."""
+
+    direct: Callable[[bytes], None] | None = None
 
     def __init__(self, hub: Hub, name: str = "alice") -> None:
         super().__init__()
