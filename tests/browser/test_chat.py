@@ -247,6 +247,27 @@ def test_an_announcement_arrives_from_the_admin_and_so_do_clearing_and_closing(
     expect(chat.box).to_be_hidden()
 
 
+def test_a_room_that_was_closed_comes_back_to_who_tries_again(visit: Visit, embedded_site: Site) -> None:
+    slug = embedded_site.room(act_access="login")
+    there = Chat(visit(f"/rooms/{slug}/", "alice")).is_joined()
+    embedded_site.console.run("rooms.close(slug)", slug=slug)
+    expect(there.status).to_have_text("This room is closed.")
+    late = Chat(visit(f"/rooms/{slug}/"))
+    for chat in (there, late):
+        chat.page.get_by_role("button", name="Try again").click()
+        expect(chat.status).to_have_text("This room is closed.")
+    embedded_site.console.run("rooms.reopen(slug); rooms.publish(slug, 'message', {'text': 'Welcome back'})", slug=slug)
+    for chat in (there, late):
+        chat.page.get_by_role("button", name="Try again").click()
+        expect(chat.status).to_have_text("The room is open again.")
+        chat.expect_texts(["Welcome back"])
+        expect(chat.page.get_by_role("button", name="Try again")).to_be_hidden()
+    there.say("so quiet here")
+    late.expect_texts(["Welcome back", "so quiet here"])
+    expect(late.page.get_by_text("This room is closed.")).to_be_hidden()
+    expect(late.page.get_by_role("link", name="Log in to write")).to_be_visible()
+
+
 def act(admin: Page, action: str, text: str = "") -> None:
     """Choose an action for the first room of the admin's list, and confirm it where that is asked for."""
     here = admin.url

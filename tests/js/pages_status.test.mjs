@@ -31,7 +31,9 @@ function stage() {
   const room = Object.assign(new EventTarget(), { status: "joined" });
   const line = { textContent: "" };
   const button = { hidden: true, addEventListener() {} };
-  const element = { querySelector: (what) => (what === "[data-rt-status]" ? line : button) };
+  const again = Object.assign(new EventTarget(), { hidden: true });
+  const parts = { "[data-rt-status]": line, "[data-rt-reconnect]": button, "[data-rt-look-again]": again };
+  const element = { querySelector: (what) => parts[what] ?? null };
   const words = { say: (name) => name, refusal: ({ message }) => message };
   const due = [];
   const clock = {
@@ -42,6 +44,7 @@ function stage() {
   return {
     line,
     button,
+    again,
     room,
     become(status) {
       socket.status = status;
@@ -91,6 +94,38 @@ test("the end of a room is said at once and stays", () => {
   become("waiting");
   wait();
   assert.equal(line.textContent, "This room is closed.");
+});
+
+/** The room ends with a refusal of this code. */
+function end(room, code) {
+  room.status = "ended";
+  room.dispatchEvent(new CustomEvent("ended", { detail: { code, message: code } }));
+}
+
+test("a room that was closed can be looked at again, which says whether it is open", async () => {
+  const { wait, line, room, again } = stage();
+  end(room, "room_closed");
+  assert.equal(again.hidden, false);
+  room.join = () => (end(room, "room_closed"), Promise.reject(new Error("still closed")));
+  again.dispatchEvent(new Event("click"));
+  await null;
+  assert.deepEqual([line.textContent, again.hidden], ["room_closed", false]);
+  room.join = async () => {
+    room.status = "joined";
+    room.dispatchEvent(new Event("joined"));
+  };
+  again.dispatchEvent(new Event("click"));
+  assert.equal(line.textContent, "status.looking");
+  await null;
+  assert.deepEqual([line.textContent, again.hidden], ["status.reopened", true]);
+  wait();
+  assert.equal(line.textContent, "");
+});
+
+test("a room that is gone for this person is not offered again", () => {
+  const { room, again } = stage();
+  end(room, "forbidden");
+  assert.equal(again.hidden, true);
 });
 
 test("what was said of a trouble that is over goes, also when a short drop comes in between", () => {

@@ -1,10 +1,15 @@
+/** The ends after which a room may be there again: what may help is to look, and a button offers it. */
+const MAY_REOPEN = new Set(["room_closed"]);
+
 /**
  * The connection in words. Calm: a drop that is over within a moment is not mentioned, and "connected" is said
  * only to those who were told that it was lost.
  */
 export class Status {
+  #element;
   #line;
   #button;
+  #again;
   #page;
   #timers;
   #patienceMs;
@@ -18,8 +23,10 @@ export class Status {
    */
   constructor(element, page, { patienceMs = 1500, setTimeout = globalThis.setTimeout.bind(globalThis),
     clearTimeout = globalThis.clearTimeout.bind(globalThis) } = {}) {
+    this.#element = element;
     this.#line = element.querySelector("[data-rt-status]");
     this.#button = element.querySelector("[data-rt-reconnect]");
+    this.#again = element.querySelector("[data-rt-look-again]");
     this.#page = page;
     this.#timers = { setTimeout, clearTimeout };
     this.#patienceMs = patienceMs;
@@ -28,7 +35,9 @@ export class Status {
     page.socket.addEventListener("status", () => this.#look());
     page.room.addEventListener("status", () => this.#look());
     page.room.addEventListener("ended", ({ detail }) => this.#end(detail));
+    page.room.addEventListener("joined", () => this.#opened());
     this.#button?.addEventListener("click", () => page.socket.connect());
+    this.#again?.addEventListener("click", () => this.#lookAgain());
     this.#look();
   }
 
@@ -54,7 +63,7 @@ export class Status {
   }
 
   #show(name) {
-    this.#shown = name === "status.back" ? "" : name;
+    this.#shown = name === "status.back" || name === "status.reopened" ? "" : name;
     this.#line.textContent = name && this.#page.words.say(name);
     if (this.#button) this.#button.hidden = name !== "status.waiting";
   }
@@ -63,6 +72,28 @@ export class Status {
     this.#timers.clearTimeout(this.#timer);
     this.#show("");
     this.#line.textContent = this.#page.words.refusal(refusal);
+    if (this.#again) this.#again.hidden = !MAY_REOPEN.has(refusal.code);
+  }
+
+  /** Join once more. A room that is still closed ends again, and says so. */
+  async #lookAgain() {
+    this.#line.textContent = this.#page.words.say("status.looking");
+    try {
+      await this.#page.room.join();
+    } catch {
+      return;
+    }
+    this.#show("status.reopened");
+    this.#fade();
+  }
+
+  /** What the page was rendered with of a room that was closed is not so any more. */
+  #opened() {
+    if (this.#again) this.#again.hidden = true;
+    for (const [part, hidden] of [["[data-rt-closed]", true], ["[data-rt-open]", false]]) {
+      const found = this.#element.querySelector(part);
+      if (found) found.hidden = hidden;
+    }
   }
 }
 
