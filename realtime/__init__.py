@@ -11,15 +11,18 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 1  roster.py       who is in a room as one process sees it, by person, and what changed
 2  conf.py         the REALTIME settings: defaults, bounds and a line each
 2  models.py       Room, Membership, Event, Node, Presence: columns and constraints
+2  credentials.py  what somebody shows to say who they are: cookies, or a token in their place
 2  metrics.py      the declared counters
 2  batching.py     what arrives while a database call is under way goes together in the next one
 3  auth.py         who is this (session, guest), and from which origin
+3  tickets.py      issue, redeem, sweep: the one writer of Ticket
 4  policy.py       may this person see, join, act, moderate
 4  statements.py   the statements of an append, written out
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
+6  door.py         who is it, is it still, may they come in: for many at a time
 6  local.py        a room in this process: subscriptions, fan-out once a turn, who lags, who is here
 7  signals.py      what Django says about accounts and rooms, passed on to open connections
 7  leaving.py      hears that the process is asked to stop
@@ -32,6 +35,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 10 servers/        fast lanes into particular ASGI servers
 11 consumers.py    the WebSocket transport
 11 views.py        health and metrics
+11 api.py          for clients, over HTTP: tickets
 11 checks.py       what is set up wrongly, said at start-up
 12 routing.py      the WebSocket routes
 13 asgi.py         the whole WebSocket branch: origin, then routes

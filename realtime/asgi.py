@@ -15,7 +15,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from realtime import auth
+from realtime import auth, credentials
 from realtime.routing import websocket_urlpatterns
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -27,9 +27,15 @@ def websocket(*routes: Any) -> Application:
     router: Any = URLRouter([*routes, *websocket_urlpatterns, nowhere])
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await (router if auth.same_site(scope) else _refuse)(scope, receive, send)
+        await (router if _may_come(scope) else _refuse)(scope, receive, send)
 
     return application
+
+
+def _may_come(scope: dict[str, Any]) -> bool:
+    """Compare the origin, which protects cookies; who shows a token instead may come from any page."""
+    shows_token = credentials.of_scope(scope).token is not None
+    return auth.this_host(scope) if shows_token else auth.same_site(scope)
 
 
 async def _refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -84,7 +84,12 @@ def of_cookies(headers: Sequence[str]) -> list[Person]:
 
     With Django's own backends that is one query for all sessions and one for all users.
     """
-    sessions = _sessions([_session_key(header) for header in headers])
+    return of_sessions([_session_key(header) for header in headers])
+
+
+def of_sessions(keys: Sequence[str | None]) -> list[Person]:
+    """Return who each session belongs to, likewise. Without one it is a guest."""
+    sessions = _sessions(keys)
     users = _users(sessions)
     return [
         _guest(session) if user is None else person_of(user, session.session_key)
@@ -200,18 +205,34 @@ def same_site(scope: dict[str, Any]) -> bool:
     Scheme, host and port count, as Django's CSRF check has them, and CSRF_TRUSTED_ORIGINS adds to them, whatever
     ALLOWED_HOSTS lets in.
     """
-    schemes = {"ws": "http", "wss": "https"}
-    scheme = scope.get("scheme", "ws")
-    request = ASGIRequest({**scope, "method": "GET", "scheme": schemes.get(scheme, scheme)}, io.BytesIO())
-    try:
-        host = request.get_host()
-    except DisallowedHost:
+    request = _handshake(scope)
+    host = _host(request)
+    if host is None:
         return False
     origin = request.META.get("HTTP_ORIGIN")
     if origin is None:
         return True
     given = _normal(origin)
     return given is not None and (given == _normal(f"{request.scheme}://{host}") or _trusted(given))
+
+
+def this_host(scope: dict[str, Any]) -> bool:
+    """Say whether a handshake is for a host of ALLOWED_HOSTS, from whatever page."""
+    return _host(_handshake(scope)) is not None
+
+
+def _handshake(scope: dict[str, Any]) -> ASGIRequest:
+    """Return a handshake as a request, for Django to read."""
+    schemes = {"ws": "http", "wss": "https"}
+    scheme = scope.get("scheme", "ws")
+    return ASGIRequest({**scope, "method": "GET", "scheme": schemes.get(scheme, scheme)}, io.BytesIO())
+
+
+def _host(request: ASGIRequest) -> str | None:
+    try:
+        return request.get_host()
+    except DisallowedHost:
+        return None
 
 
 def _normal(origin: str) -> tuple[str, str, int] | None:

@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         Meta(gt=0, description="How often everyone who is connected is looked at again, for what sends no signal."),
     ] = 60.0
+    TICKET_SECONDS: Annotated[float, Meta(gt=0, description="How long a ticket may wait until it is used.")] = 60.0
     SWEEP_SECONDS: Annotated[float, Meta(gt=0, description="How often old events and dead processes are removed.")] = (
         15.0
     )

@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from realtime import conf, log, metrics, policy, protocol
+from realtime import conf, credentials, log, metrics, policy, protocol
 from realtime.auth import Person
+from realtime.credentials import Credentials
 from realtime.errors import (
     AccessEnded,
+    BadCredentials,
     Failed,
     GoingAway,
+    Invalid,
     Malformed,
     RateLimited,
     Refusal,
@@ -252,6 +255,7 @@ class Connection:
         if slug is None:
             raise UnmatchedTopic(push.topic)
         self._spend(self._joins)
+        await self._introduce(push.payload.pop("ticket", None))
         earlier = self._joined.get(push.topic)
         if earlier is not None:
             self._leave(earlier.subscription)
@@ -267,6 +271,17 @@ class Connection:
         except BaseException:
             self._node.hub.leave(subscription)
             raise
+
+    async def _introduce(self, ticket: object) -> None:
+        """Let a guest who is in no room yet say with a ticket who they are. Who is somebody already stays that person."""
+        if ticket is None or self.person.user_pk is not None:
+            return
+        if self._joined or not isinstance(ticket, str):
+            raise Invalid("ticket: expected text, in the first join of a connection.")
+        if not credentials.is_token(ticket, credentials.TICKET):
+            raise BadCredentials
+        self.person = await self._node.identify(Credentials(token=ticket))
+        self.actor = self.person.actor
 
     async def _welcome(self, push: Push, joined: Joined, since: int | None) -> None:
         """Answer a join with what the client missed, then let it hear what is new: always after the reply."""

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime import conf, node, protocol
+from realtime import conf, credentials, metrics, node, protocol
 from realtime.connection import Connection
-from realtime.errors import Refusal
+from realtime.errors import BadCredentials, Refusal
 from realtime.lanes import AsgiLane, FrameLane, Send, Wire
 from realtime.servers import daphne
 
@@ -27,7 +27,7 @@ _SUBPROTOCOL = "phoenix"
 
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one WebSocket. A page's origin has been looked at before (`realtime.asgi`)."""
+    """Serve one WebSocket. A page's origin has been looked at before (`realtime.asgi`), unless a token makes it irrelevant."""
     await receive()  # websocket.connect
     if not protocol.speaks(_version(scope)):
         await send({"type": "websocket.close", "code": 1008})
@@ -35,7 +35,11 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     home = await node.current()
     daphne.hold(send, home)
     try:
-        person = await home.identify(_cookies(scope))
+        person = await home.identify(credentials.of_scope(scope))
+    except BadCredentials as refusal:
+        metrics.refusals.add(value=refusal.code)
+        await send({"type": "websocket.close", "code": 1008})
+        return
     except Refusal as refusal:
         await _turn_away(scope, send, refusal)
         return
@@ -89,7 +93,3 @@ async def _turn_away(scope: Scope, send: Send, refusal: Refusal) -> None:
 def _version(scope: Scope) -> str:
     asked: dict[str, list[str]] = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     return asked.get("vsn", ["1.0.0"])[-1]
-
-
-def _cookies(scope: Scope) -> str:
-    return "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")

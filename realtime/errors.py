@@ -85,6 +85,13 @@ class LoginRequired(Refusal):
         super().__init__("login_required", "Log in to do this.")
 
 
+class BadCredentials(Refusal):
+    """One answer for all that is wrong with a token, so that nobody learns which it is."""
+
+    def __init__(self) -> None:
+        super().__init__("bad_credentials", "This ticket or key is not known, or used up, expired or revoked.")
+
+
 class Forbidden(Refusal):
     def __init__(self) -> None:
         super().__init__("forbidden", "You may not do this here.")

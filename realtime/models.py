@@ -1,7 +1,7 @@
 """The tables: columns and constraints, no logic.
 
-Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; people write the
-rest of Room and Membership, in the admin or in the site's code.
+Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; `tickets` writes
+Ticket; people write the rest of Room and Membership, in the admin or in the site's code.
 """
 
 from __future__ import annotations
@@ -95,6 +95,22 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.room}"
+
+
+class Ticket(models.Model):
+    """Lets somebody in once, as the user of a session. Of the ticket itself only the digest is kept."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    session_key = models.TextField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("ticket")
+        verbose_name_plural = _("tickets")
+
+    def __str__(self) -> str:
+        return f"{self.user_id} · {self.expires_at}"
 
 
 class Event(models.Model):

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import auth, bus, conf, log, presence, rooms
+from realtime import bus, conf, door, log, presence, rooms, tickets
 from realtime.auth import Person
 from realtime.batching import Batcher
 from realtime.bus import Changed
+from realtime.credentials import Credentials
 from realtime.errors import Refusal
 from realtime.feed import Standing
 from realtime.hub import Hub
@@ -39,7 +40,6 @@ _LEASE_SHARE = 0.6
 _LEASE_STEP = 1 / 6
 
 Read = Callable[[], Any]
-AtTheDoor = str | Person | tuple[str, Person]
 
 
 class Served(Protocol):
@@ -73,7 +73,9 @@ class Node:
         self._writer: Batcher[Entry, Appended] = Batcher(
             "writer", rooms.commit, max_batch=settings.MAX_BATCH, max_waiting=settings.MAX_WAITING
         )
-        self._doors: Batcher[AtTheDoor, Any] = Batcher("doors", _at_the_door, max_batch=256, max_waiting=_READS_WAITING)
+        self._doors: Batcher[door.Question, Any] = Batcher(
+            "doors", door.answer, max_batch=256, max_waiting=_READS_WAITING
+        )
         self._reader: Batcher[Read, Any] = Batcher(
             "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
         )
@@ -141,8 +143,8 @@ class Node:
 
     # What a connection needs
 
-    def identify(self, cookies: str) -> Awaitable[Person]:
-        return self._doors.submit(cookies)
+    def identify(self, shown: Credentials) -> Awaitable[Person]:
+        return self._doors.submit(shown)
 
     def admit(self, slug: str, person: Person) -> asyncio.Future[rooms.Admission]:
         return self._doors.submit((slug, person))
@@ -234,6 +236,7 @@ class Node:
     async def _sweep(self) -> None:
         await self._read(presence.sweep)
         await self._read(lambda: log.trim(datetime.now(UTC)))
+        await self._read(tickets.sweep)
 
     def _read(self, read: Read) -> asyncio.Future[Any]:
         return self._reader.submit(read)
@@ -299,14 +302,6 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             logger.info("%s is put off: %s", getattr(work, "__qualname__", work), refusal)
         except Exception:
             logger.exception("%s failed", getattr(work, "__qualname__", work))
-
-
-def _at_the_door(asked: Sequence[AtTheDoor]) -> list[Any]:
-    """Answer, for all who stand there: who is it (by their cookies), is it still who it was, may they come in (to a slug)."""
-    arrivals = iter(auth.of_cookies([item for item in asked if isinstance(item, str)]))
-    known = iter(auth.still([item for item in asked if isinstance(item, Person)]))
-    admissions = iter(rooms.admit([item for item in asked if isinstance(item, tuple)]))
-    return [next({str: arrivals, Person: known, tuple: admissions}[type(item)]) for item in asked]
 
 
 def _call_each(reads: Sequence[Read]) -> list[Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from realtime import views
+from realtime import api, views
 
 app_name = "realtime"
 
 urlpatterns = [
     path("health", views.health, name="health"),
     path("metrics", views.metrics, name="metrics"),
+    path("ticket", api.ticket, name="ticket"),
 ]

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from realtime import auth, rooms
+from realtime import auth, door, rooms
 from realtime import node as nodes
 from realtime.auth import NOBODY, Person
 from realtime.connection import ACCESS_ENDED, Connection
@@ -239,7 +239,7 @@ async def test_many_are_looked_at_with_a_handful_of_queries(node: nodes.Node, sc
 def asked_for(people: list[Person]) -> int:
     """How many queries a look at these people, in one room, costs."""
     with CaptureQueriesContext(database) as queries:
-        nodes._at_the_door([*people, *(("lobby", person) for person in people)])
+        door.answer([*people, *(("lobby", person) for person in people)])
     return len(queries)
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from realtime import bus, conf, metrics
-from realtime.auth import NOBODY
+from realtime.auth import NOBODY, Person
 from realtime.connection import Connection
-from realtime.errors import Failed, Forbidden, Overloaded, RoomClosed, Unavailable, UnknownRoom
+from realtime.errors import BadCredentials, Failed, Forbidden, Overloaded, RoomClosed, Unavailable, UnknownRoom
 from realtime.kinds import Actor
 from realtime.protocol import Frame
 from tests.support import kinds
@@ -773,3 +773,58 @@ def test_every_client_has_every_event_once_and_in_order_whenever_it_joins(
         patch.setattr(conf, "current", lambda: small)
         patch.setattr("realtime.hub._GRACE_SECONDS", 0)
         asyncio.run(story())
+
+
+# Who comes with a ticket
+
+TICKET = "rt_ticket_" + "x" * 43
+ALICE = Person("user:7", "alice", user_pk="7", session_key="s")
+
+
+async def test_a_guest_becomes_who_the_ticket_of_the_first_join_says(node: FakeNode) -> None:
+    node.people[TICKET] = ALICE
+    connection, lane = node.connect(NOBODY)
+    welcome = await join(connection, lane, ticket=TICKET)
+    assert welcome["you"] == {"id": "user:7", "name": "alice"}
+    assert connection.person is ALICE
+    await send(connection, "1", "2", TOPIC, "message", {"text": "hello"})
+    assert [(entry.person, entry.actor) for entry in node.entries] == [(ALICE, ALICE.actor)]
+
+
+async def test_in_a_room_a_guest_stays_a_guest(node: FakeNode) -> None:
+    node.people[TICKET] = ALICE
+    connection, lane = node.connect(NOBODY)
+    await join(connection, lane)
+    assert (await join(connection, lane, "room:attic", "2", ticket=TICKET))["code"] == "invalid"
+    assert connection.person is NOBODY
+
+
+async def test_who_is_somebody_stays_that_and_the_ticket_unused(node: FakeNode) -> None:
+    connection, lane = node.connect(ALICE)
+    for ref, ticket in enumerate([TICKET, 5, "anything"]):
+        assert (await join(connection, lane, ref=str(ref), ticket=ticket))["you"]["id"] == "user:7"
+
+
+@pytest.mark.parametrize(
+    ("ticket", "code"),
+    [
+        ("", "bad_credentials"),
+        ("sesame", "bad_credentials"),
+        (TICKET[:-1], "bad_credentials"),
+        (5, "invalid"),
+        ([TICKET], "invalid"),
+    ],
+)
+async def test_what_is_no_ticket_is_refused_for_good(node: FakeNode, ticket: Any, code: str) -> None:
+    connection, lane = node.connect(NOBODY)
+    assert (await join(connection, lane, ticket=ticket))["code"] == code
+    await lane.event("phx_close")
+    assert (await join(connection, lane, ref="2"))["you"]["id"] == "guest:"
+
+
+async def test_a_ticket_that_is_used_up_is_refused_for_good(node: FakeNode) -> None:
+    node.refusal = BadCredentials()
+    connection, lane = node.connect(NOBODY)
+    refusal = await join(connection, lane, ticket=TICKET)
+    assert refusal == BadCredentials().response()
+    await lane.event("phx_close")

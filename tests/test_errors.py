@@ -16,6 +16,7 @@ EVERY = [
     errors.UnknownCommand("shout", ["message", "typing"]),
     errors.Invalid("text: expected a string."),
     errors.LoginRequired(),
+    errors.BadCredentials(),
     errors.Forbidden(),
     errors.RoomClosed(),
     errors.TooManyRooms(100),

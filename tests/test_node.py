@@ -17,6 +17,7 @@ from realtime import log, presence, protocol, rooms
 from realtime import node as nodes
 from realtime.auth import NOBODY, Person
 from realtime.connection import Connection
+from realtime.credentials import Credentials
 from realtime.kinds import Actor, Fact
 from realtime.log import Entry
 from realtime.models import Event, Node, Room
@@ -307,8 +308,8 @@ async def test_a_session_is_looked_up(node: nodes.Node) -> None:
         return browser.cookies[site.SESSION_COOKIE_NAME].value
 
     cookie = await sync_to_async(login)()
-    assert (await node.identify(f"{site.SESSION_COOKIE_NAME}={cookie}")).name == "bob"
-    assert (await node.identify("")).name.startswith("Guest")
+    assert (await node.identify(Credentials(f"{site.SESSION_COOKIE_NAME}={cookie}"))).name == "bob"
+    assert (await node.identify(Credentials())).name.startswith("Guest")
 
 
 # One per event loop

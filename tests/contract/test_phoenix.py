@@ -1,6 +1,7 @@
 """A stock Phoenix client works as it is: no line of it knows of us."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support import phoenix
 from tests.support.phoenix import Phoenix
 from tests.support.servers import PROGRAMS, Program, Server
 from tests.support.sites import Site
+from tests.support.visitor import Visitor
 
 Start = Callable[..., Awaitable[Phoenix]]
 
@@ -52,6 +54,20 @@ async def test_it_joins_the_lobby_writes_and_hears(start: Start, server: Server)
     assert (await alice.see("answered", status="ok"))["response"] == {"seq": seq}
     heard = (await alice.see("heard", name="message"))["payload"]
     assert (heard["seq"], heard["by"]["name"], heard["data"]) == (seq, "alice", {"text": "from phoenix.js"})
+
+
+async def test_from_another_origin_it_comes_in_with_a_ticket_each_time(embedded_site: Site, server: Server) -> None:
+    visitor = await asyncio.to_thread(Visitor(server.url).login, "alice")
+    tickets = [json.loads(visitor.post("/realtime/ticket").text)["ticket"] for _ in range(2)]
+    alice = await Phoenix.start(f"{server.ws_url}/realtime", "", *tickets)
+    try:
+        await alice.see("open")
+        alice.do("join", topic="room:lobby")
+        assert (await alice.see("joined"))["welcome"]["you"]["name"] == "alice"
+        alice.do("reconnect")
+        assert (await alice.see("joined"))["welcome"]["you"]["name"] == "alice"
+    finally:
+        await alice.stop()
 
 
 async def test_its_presence_lists_who_is_here(

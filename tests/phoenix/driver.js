@@ -1,23 +1,25 @@
 /**
  * The stock Phoenix client at work: does what the lines of its standard input say, and writes a line for all that happens.
  *
- * `node driver.js <ws url of the mount> <cookie>`. A line in is `{"do": "join", "topic": "room:lobby"}`; a line out says what
+ * `node driver.js <ws url of the mount> <cookie> [<ticket>...]`. A line in is `{"do": "join", "topic": "room:lobby"}`; a line out says what
  * `is` the case. Nothing of the client is changed but its transport, which in a browser would have the cookie anyway.
  */
 import { createInterface } from "node:readline";
 import { Presence, Socket } from "phoenix";
 import WebSocket from "ws";
 
-const [address, cookie] = process.argv.slice(2);
+const [address, cookie, ...tickets] = process.argv.slice(2);
+const origin = tickets.length ? "https://elsewhere.example" : new URL(address).origin.replace("ws", "http");
 
 class BrowserWebSocket extends WebSocket {
   constructor(url, protocols) {
-    super(url, protocols, { headers: { Cookie: cookie }, origin: new URL(address).origin.replace("ws", "http") });
+    super(url, protocols, { headers: { Cookie: cookie }, origin });
   }
 }
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const socket = new Socket(address, { transport: BrowserWebSocket });
+const authToken = tickets.length ? () => tickets.shift() : undefined;
+const socket = new Socket(address, { transport: BrowserWebSocket, authToken });
 const channels = new Map();
 const newest = new Map();
 
@@ -63,6 +65,9 @@ const deeds = {
   },
   leave({ topic }) {
     channels.get(topic).leave().receive("ok", () => say({ is: "left", topic }));
+  },
+  reconnect() {
+    socket.conn.terminate();
   },
   look({ topic }) {
     const { state, rejoinTimer } = channels.get(topic);

@@ -14,6 +14,7 @@ import msgspec
 from realtime import bus, protocol
 from realtime.auth import Person
 from realtime.connection import Connection
+from realtime.credentials import Credentials
 from realtime.errors import Refusal
 from realtime.feed import Standing
 from realtime.hub import Hub
@@ -227,6 +228,7 @@ class FakeNode:
         self.holds = False
         self.refusal: Refusal | None = None
         self.admitted: dict[str, Any] = {}
+        self.people: dict[str, Person] = {}  # by the tokens that they show
         self._held: list[asyncio.Future[Appended]] = []
 
     def connect(self, person: Person | None = None) -> tuple[Connection, FakeLane]:
@@ -240,6 +242,9 @@ class FakeNode:
             max_bytes=None, commands_per_second=None,
         )  # fmt: skip
         return self._answer(msgspec.structs.replace(admission, **self.admitted))
+
+    def identify(self, shown: Credentials) -> asyncio.Future[Person]:
+        return self._answer(self.people.get(shown.token or ""))
 
     def append(self, entry: Entry) -> asyncio.Future[Appended]:
         self.entries.append(entry)

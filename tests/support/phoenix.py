@@ -70,9 +70,12 @@ class Phoenix:
         self._process = process
 
     @classmethod
-    async def start(cls, ws_url: str, cookie: str) -> Self:
-        """Start a client that connects to the mount at `ws_url`, with a Cookie header."""
-        command = [programs.need(programs.NODE), str(FOLDER / "driver.js"), ws_url, cookie]
+    async def start(cls, ws_url: str, cookie: str, *tickets: str) -> Self:
+        """Start a client that connects to the mount at `ws_url`, with a Cookie header.
+
+        With tickets it is a page of another origin, which gives one of them as its auth token at each attempt.
+        """
+        command = [programs.need(programs.NODE), str(FOLDER / "driver.js"), ws_url, cookie, *tickets]
         return cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, cwd=FOLDER))
 
     async def stop(self) -> None:
