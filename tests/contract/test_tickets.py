@@ -16,7 +16,6 @@ from tests.support.visitor import Visitor
 from tests.support.wsclient import Client
 
 ELSEWHERE = "https://elsewhere.example"
-LANE = ("--ws", "realtime.servers.uvicorn:Protocol")
 Fetch = Callable[[str], str]
 
 
@@ -140,14 +139,3 @@ async def test_no_ticket_is_ever_logged(site: Site, server: Server, connect: Con
     for ticket in (used, joined, lost):
         assert ticket not in text
         assert auth_token(ticket)[1].rpartition(".")[2] not in text
-
-
-async def test_on_uvicorns_fast_lane_it_is_the_same(embedded_site: Site, connect: Connect) -> None:
-    server = embedded_site.serve("uvicorn", LANE)
-    visitor = Visitor(server.url).login("alice")
-    ticket = json.loads(visitor.post("/realtime/ticket").text)["ticket"]
-    assert await you(await connect(server.url, origin=ELSEWHERE, subprotocols=auth_token(ticket))) == "alice"
-    assert await refused(connect, server, origin=ELSEWHERE, subprotocols=auth_token(ticket))
-    assert await refused(connect, server, origin=ELSEWHERE, cookie=visitor.cookie)
-    assert ticket not in server.log
-    server.stop()
