@@ -23,6 +23,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
 6  door.py         who is it, is it still, may they come in: for many at a time
+6  moderation.py   what moderators ask for from their pages: judged afresh, done through rooms
 6  local.py        a room in this process: subscriptions, fan-out once a turn, who lags, who is here
 7  signals.py      what Django says about accounts and rooms, passed on to open connections
 7  leaving.py      hears that the process is asked to stop

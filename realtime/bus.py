@@ -47,6 +47,16 @@ class Happened(msgspec.Struct, frozen=True, tag="events", array_like=True):
     frames: list[tuple[int, bytes, bytes]]
 
 
+class Removed(msgspec.Struct, frozen=True, tag="removed", array_like=True):
+    """An event that takes the data of the event `target` away."""
+
+    room_pk: int
+    seq: int
+    body: bytes
+    event: bytes
+    target: int
+
+
 class Signalled(msgspec.Struct, frozen=True, tag="ephemeral", array_like=True):
     """Something that is not kept."""
 
@@ -110,7 +120,7 @@ class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
         return (bool(self.user) and self.user == person.user_pk) or (bool(self.room) and self.room in room_pks)
 
 
-Ring = Happened | Signalled | Moved | Cleared | Ended | Kicked | Changed
+Ring = Happened | Removed | Signalled | Moved | Cleared | Ended | Kicked | Changed
 Hear = Callable[[Ring], None]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -119,6 +129,10 @@ _decode = msgspec.msgpack.Decoder(Ring).decode
 
 def happened(room_pk: int, frames: list[Frame]) -> Happened:
     return Happened(room_pk, [(frame.seq, frame.body, frame.event) for frame in frames])
+
+
+def removed(room_pk: int, frame: Frame) -> Removed:
+    return Removed(room_pk, frame.seq, frame.body, frame.event, frame.removes)
 
 
 def publish(ring: Ring) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from realtime import conf, credentials, log, metrics, policy, protocol
+from realtime import conf, credentials, log, metrics, moderation, policy, protocol
 from realtime.auth import Person
 from realtime.credentials import Credentials
 from realtime.errors import (
@@ -36,6 +36,7 @@ from realtime.limits import Bucket
 from realtime.line import Lane, Line
 from realtime.local import Subscription
 from realtime.log import Appended, Entry
+from realtime.moderation import Asked
 from realtime.node import Node
 from realtime.protocol import Batch, Frame, Push
 
@@ -246,6 +247,8 @@ class Connection:
             self._send(protocol.closed(joined.subscription.join_ref, push.topic))
         elif push.event == "room_history":
             await self._history(push, joined)
+        elif push.event in moderation.REQUESTS:
+            await self._moderate(push, joined)
         else:
             _check_size(text, joined.admission.max_bytes)
             await self._command(push, joined)
@@ -305,7 +308,14 @@ class Connection:
             or frames[0].seq <= 1
             or not await self._node.history(joined.admission.room_pk, push.topic, frames[0].seq, 1)
         )
+        frames = joined.subscription.room.feed.without_removed(frames)
         self._send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
+
+    async def _moderate(self, push: Push, joined: Joined) -> None:
+        self._spend(self._bucket)
+        request = moderation.parse(push.event, push.payload)
+        done = await self._node.moderate(Asked(joined.admission.room_pk, self.person, request))
+        self._send(protocol.reply(push, done))
 
     async def _command(self, push: Push, joined: Joined) -> None:
         command, key = joined.command(push)

@@ -70,6 +70,11 @@ class UnknownRoom(Refusal):
         super().__init__("unknown_room", f"There is no room {slug[:100]!r}.")
 
 
+class UnknownEvent(Refusal):
+    def __init__(self, seq: int) -> None:
+        super().__init__("unknown_event", f"There is no event {seq} here.")
+
+
 class UnknownCommand(Refusal):
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__("unknown_command", f"No command {name[:64]!r} here; expected one of: {', '.join(known)}.")

@@ -1,8 +1,8 @@
 """A room's order as one process sees it.
 
 Frames come from the bus in any order, more than once, or not at all. `Feed` hands each on once, in `seq` order, and says up to
-where the log has to be asked for what is missing. It also keeps the newest frames, from which those who come back are served.
-It never reads anything itself.
+where the log has to be asked for what is missing. It also keeps the newest frames, from which those who come back are served,
+without the data of those that were removed. It never reads anything itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from realtime.protocol import Frame
+from realtime.protocol import Frame, without_data
 
 
 class Standing(NamedTuple):
@@ -81,7 +81,7 @@ class Feed:
 
     def backfill(self, frames: list[Frame]) -> None:
         """Put frames, read from the log, in front of the recent ones, as far as they adjoin and fit."""
-        for frame in reversed(frames):
+        for frame in reversed(self.without_removed(frames)):
             if frame.seq != self.first_recent - 1:
                 continue
             full = len(self._recent) >= self._max_events or self._recent_bytes + len(frame.body) > self._max_bytes
@@ -90,6 +90,11 @@ class Feed:
             self._recent.appendleft(frame)
             self._recent_bytes += len(frame.body)
 
+    def without_removed(self, frames: list[Frame]) -> list[Frame]:
+        """Return frames, read from the log, without the data of those that have been removed since they were read."""
+        removed = {frame.removes for frame in (*self._recent, *frames) if frame.removes}
+        return [without_data(frame) if frame.seq in removed else frame for frame in frames] if removed else frames
+
     def forget(self, seq: int) -> None:
         """Let go of the frames up to `seq`, for good: they have left the log."""
         self._gone = max(self._gone, seq)
@@ -97,11 +102,21 @@ class Feed:
 
     def _hand_on(self, frame: Frame, ready: list[Frame]) -> None:
         ready.append(frame)
+        if frame.removes:
+            self._remove(frame.removes)
         self.position = frame.seq
         self.target = max(self.target, frame.seq)
         self._recent.append(frame)
         self._recent_bytes += len(frame.body)
         self._let_go()
+
+    def _remove(self, seq: int) -> None:
+        """Keep the recent frame of this seq without its data. The recent ones have no gap."""
+        index = seq - self.first_recent
+        if 0 <= index < len(self._recent):
+            before, after = self._recent[index], without_data(self._recent[index])
+            self._recent[index] = after
+            self._recent_bytes += len(after.body) - len(before.body)
 
     def _let_go(self) -> None:
         recent = self._recent

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
-from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Ring, Signalled
+from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Removed, Ring, Signalled
 from realtime.errors import Refusal, RoomClosed, Unavailable, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor
@@ -150,6 +150,9 @@ class Hub:
             case Happened(_, frames):
                 self._take(room, (Frame(body, seq, event) for seq, body, event in frames))
                 self._expect(room, 0)
+            case Removed(_, seq, body, event, target):
+                self._take(room, [Frame(body, seq, event, target)])
+                self._expect(room, 0)
             case Signalled(_, body):
                 room.send([Frame(body)])
             case Moved(_, node, seats):
@@ -233,7 +236,8 @@ class Hub:
         page = await self._read_once(room, min(seq, recent), keep=seq >= recent)
         if page and page[-1].seq <= seq:
             page = await self._read_once(room, seq, keep=False)
-        return [frame for frame in page if max(seq, room.tail) < frame.seq <= room.feed.position]
+        known = [frame for frame in page if max(seq, room.tail) < frame.seq <= room.feed.position]
+        return room.feed.without_removed(known)
 
     async def _read_once(self, room: LocalRoom, seq: int, *, keep: bool) -> list[Frame]:
         """Read after `seq` for everyone who asks while the reading is under way."""

@@ -18,7 +18,7 @@ from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 
 from realtime import conf, kinds, metrics, policy, protocol, statements, storable
 from realtime.auth import Person
-from realtime.errors import Failed, Refusal, UnknownRoom
+from realtime.errors import Failed, Forbidden, Invalid, Refusal, UnknownEvent, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor, Command, Fact
 from realtime.models import Event, Room
@@ -211,6 +211,43 @@ def clear(room_pk: int) -> int:
     return row.head
 
 
+def remove(room_pk: int, seq: int, by: Actor | None, *, own: bool = False) -> Appended:
+    """Take an event's data away for good, and append the event that says so. Done again, it is that same event.
+
+    The room's state stays as it is. Of an event that is no longer kept it is only said. `own`: it has to be by the same actor.
+    Raises `UnknownRoom`, `UnknownEvent`, `Forbidden`, and `Invalid` for the event of a removal.
+    """
+    with transaction.atomic(using=database()):
+        row = statements.lock_rooms(database(), {room_pk}).get(room_pk)
+        if row is None:
+            raise UnknownRoom(str(room_pk))
+        if not 0 < seq <= row.head:
+            raise UnknownEvent(seq)
+        event = _rows(room_pk).filter(seq=seq).first()
+        if own and (by is None or event is None or event.actor != by.id):
+            raise Forbidden
+        if event is not None and event.name == protocol.REMOVED:
+            raise Invalid(f"Event {seq} is itself a removal.")
+        if event is not None and event.removal is not None:
+            return Appended(event.removal, None)
+        return _append_removal(row, seq, by)
+
+
+def _append_removal(row: Room, seq: int, by: Actor | None) -> Appended:
+    """Write to a locked room without asking its kind, which may not even be installed."""
+    now = datetime.now(UTC)
+    frame = protocol.removal(protocol.topic(row.slug), row.head + 1, now, by, seq)
+    row.head = frame.seq
+    _rows(row.pk).filter(seq=seq).update(data={}, removal=frame.seq)
+    data = msgspec.json.encode({"seq": seq}).decode()
+    actor, name = (by.id, by.name) if by else ("", "")
+    statements.insert_events(database(), [NewEvent(row.pk, frame.seq, protocol.REMOVED, data, actor, name, now, None)])
+    _trim_if_due(row, frame.seq - 1)
+    state = msgspec.json.encode(row.state).decode()
+    statements.update_rooms(database(), [NewHead(row.head, row.tail, state, row.pk)])
+    return Appended(frame.seq, frame)
+
+
 def trim(now: datetime) -> int:
     """Remove events that are older than their room keeps them, and return how many."""
     rooms = Room.objects.using(database()).filter(head__gt=F("tail")).exclude(keep_days=0)
@@ -257,8 +294,7 @@ def _fitting(
         wanted = min(wanted, limit - len(frames))
         some = list(beyond(last)[:wanted])
         for row in some:
-            by = Actor(row.actor, row.actor_name) if row.actor else None
-            frame = protocol.event(topic, row.seq, row.name, row.at.astimezone(UTC), by, row.key, row.data)
+            frame = _frame(topic, row)
             size += len(frame.body)
             if frames and (size > max_bytes or abs(row.seq - frames[-1].seq) != 1):
                 return frames
@@ -268,6 +304,14 @@ def _fitting(
             break
         wanted = max(_FEW_ROWS, (max_bytes - size) * len(frames) // size)
     return frames
+
+
+def _frame(topic: str, row: Event) -> Frame:
+    by = Actor(row.actor, row.actor_name) if row.actor else None
+    at = row.at.astimezone(UTC)
+    if row.name == protocol.REMOVED:
+        return protocol.removal(topic, row.seq, at, by, row.data["seq"])
+    return protocol.event(topic, row.seq, row.name, at, by, row.key, row.data, removed=row.removal is not None)
 
 
 def _trim_if_due(row: Room, first_head: int) -> None:

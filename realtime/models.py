@@ -114,7 +114,10 @@ class Ticket(models.Model):
 
 
 class Event(models.Model):
-    """A fact in a room's log. `actor` is empty where the site itself speaks; `key` makes sending again harmless."""
+    """A fact in a room's log. `actor` is empty where the site itself speaks; `key` makes sending again harmless.
+
+    `removal` is the seq of the event that took the data away, where one did.
+    """
 
     room = models.ForeignKey(Room, models.CASCADE, related_name="events", db_index=False, verbose_name=_("room"))
     seq = models.PositiveBigIntegerField(_("seq"))
@@ -124,6 +127,7 @@ class Event(models.Model):
     actor_name = models.CharField(_("author"), max_length=200, blank=True)
     at = models.DateTimeField(_("at"))
     key = models.CharField(_("key"), max_length=64, null=True, blank=True)  # noqa: DJ001 - NULL is outside the constraint
+    removal = models.PositiveBigIntegerField(_("removed by"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("event")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import bus, conf, door, log, presence, rooms, tickets
+from realtime import bus, conf, door, log, moderation, presence, rooms, tickets
 from realtime.auth import Person
 from realtime.batching import Batcher
 from realtime.bus import Changed
@@ -25,6 +25,7 @@ from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.leaving import Notice
 from realtime.log import Appended, Entry
+from realtime.moderation import Asked, Done
 from realtime.presence import Move, Roll
 from realtime.protocol import Frame
 from realtime.roster import Seat
@@ -82,6 +83,9 @@ class Node:
         self._clerk: Batcher[Move | Roll, None] = Batcher(
             "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
         )
+        self._moderator: Batcher[Asked, Done] = Batcher(
+            "moderator", moderation.carry_out, max_batch=16, max_waiting=settings.MAX_WAITING
+        )
         self.hub = Hub(self.id, _LogReads(self._read), self._moved, self._changed)
         self._looks: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -112,6 +116,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._writer.close()
+        await self._moderator.close()
         await self._doors.close()
         await self._clerk.close()
         await self.hub.stop()
@@ -154,6 +159,9 @@ class Node:
 
     def append(self, entry: Entry) -> asyncio.Future[Appended]:
         return self._writer.submit(entry)
+
+    def moderate(self, asked: Asked) -> asyncio.Future[Done]:
+        return self._moderator.submit(asked)
 
     def history(self, room_pk: int, topic: str, seq: int | None, limit: int) -> Awaitable[list[Frame]]:
         return self._read(lambda: log.before(room_pk, topic, seq, limit, self._settings.PAGE_BYTES))

@@ -16,6 +16,9 @@ from realtime.errors import Malformed, Refusal
 
 TOPIC_PREFIX = "room:"
 RESERVED_PREFIXES = ("phx_", "presence_", "room_")
+REMOVED = "room_removed"
+"""The event that takes another one's data away."""
+
 KEY_PATTERN = re.compile(r"[!-~]{1,64}")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]{1,100}")
 _VERSION = re.compile(r"2\.\d+\.\d+")
@@ -38,28 +41,30 @@ class By(msgspec.Struct, frozen=True):
     name: str
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, omit_defaults=True):
     seq: int
     name: str
     at: str
     by: By | None
     key: str | None
     data: Any
+    removed: bool = False
 
 
 class Frame:
     """A server message, encoded once, in the form that each transport wants.
 
     `body`: the UTF-8 JSON text. `seq`: the event's, 0 where the frame is no event. `event`: the event's own JSON, as it
-    stands in the list of a join reply.
+    stands in the list of a join reply. `removes`: the seq of the event whose data this one takes away, mostly 0.
     """
 
-    __slots__ = ("_packet", "_text", "body", "event", "seq")
+    __slots__ = ("_packet", "_text", "body", "event", "removes", "seq")
 
-    def __init__(self, body: bytes, seq: int = 0, event: bytes = b"") -> None:
+    def __init__(self, body: bytes, seq: int = 0, event: bytes = b"", removes: int = 0) -> None:
         self.body = body
         self.seq = seq
         self.event = event
+        self.removes = removes
         self._text: str | None = None
         self._packet: bytes | None = None
 
@@ -126,15 +131,37 @@ def slug(topic: str) -> str | None:
     return name if name is not topic and topic.startswith(TOPIC_PREFIX) and _SLUG.fullmatch(name) else None
 
 
-def event(topic: str, seq: int, name: str, at: datetime, by: By | None, key: str | None, data: Any) -> Frame:
-    """Return an event's frame. `at` is in UTC; `data` is JSON-able, or `msgspec.Raw`."""
-    item = _encode(_Event(seq, name, instant(at), by, key, data))
-    return framed(topic, name, seq, item)
+def event(
+    topic: str,
+    seq: int,
+    name: str,
+    at: datetime,
+    by: By | None,
+    key: str | None,
+    data: Any,
+    *,
+    removed: bool = False,
+    removes: int = 0,
+) -> Frame:
+    """Return an event's frame. `at` is in UTC; `data` is JSON-able, or `msgspec.Raw`; `removed` where it was taken away."""
+    item = _encode(_Event(seq, name, instant(at), by, key, data, removed))
+    return framed(topic, name, seq, item, removes)
 
 
-def framed(topic: str, name: str, seq: int, item: bytes) -> Frame:
+def framed(topic: str, name: str, seq: int, item: bytes, removes: int = 0) -> Frame:
     """Return the frame around an event that is encoded already."""
-    return Frame(b"[null,null,%b,%b,%b]" % (_encode(topic), _encode(name), item), seq, item)
+    return Frame(b"[null,null,%b,%b,%b]" % (_encode(topic), _encode(name), item), seq, item, removes)
+
+
+def removal(topic: str, seq: int, at: datetime, by: By | None, target: int) -> Frame:
+    """Return the frame of the event that takes the data of the event `target` away."""
+    return event(topic, seq, REMOVED, at, by, None, {"seq": target}, removes=target)
+
+
+def without_data(frame: Frame) -> Frame:
+    """Return an event's frame as it is once its data was taken away."""
+    _, _, topic, name, told = msgspec.json.decode(frame.body)
+    return framed(topic, name, frame.seq, _encode({**told, "data": {}, "removed": True}))
 
 
 def ephemeral(topic: str, name: str, by: By | None, data: Any) -> Frame:

@@ -172,6 +172,21 @@ def clear(room: str | Room) -> int:
     return seq
 
 
+def remove(room: str | Room, seq: int, *, by: AbstractBaseUser | Actor | None = None, own: bool = False) -> int:
+    """Remove what an event says, for good: from the log, from memory, and from the pages that show it.
+
+    The event keeps its place, its author and its time. The room's state stays as its kind made it. Returns the seq of the event
+    that says so, in the name of `by`; asked again, the same. With `own`, only what `by` said. Raises `UnknownRoom`,
+    `UnknownEvent`, `Forbidden`.
+    """
+    row = _row(room)
+    removal = log.remove(row.pk, seq, _actor(by), own=own)
+    if removal.frame is not None:
+        ring = bus.removed(row.pk, removal.frame)
+        transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
+    return removal.seq
+
+
 def announce(room: str | Room, text: str) -> int:
     """Publish the event `announcement {"text"}`, as the site."""
     return publish(room, "announcement", {"text": text})
@@ -294,5 +309,5 @@ def _tell(fresh: dict[int, list[protocol.Frame]]) -> None:
 
 __all__ = [
     "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "broadcast", "clear", "close", "disconnect", "kick", "publish",
-    "reopen", "snapshot", "submit", "visible",
+    "remove", "reopen", "snapshot", "submit", "visible",
 ]  # fmt: skip

@@ -618,7 +618,19 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 WORDS = st.sampled_from(
-    ["phx_join", "phx_leave", "phx_close", "heartbeat", "room_history", "do", "wave", "message", "", "x" * 300]
+    [
+        "phx_join",
+        "phx_leave",
+        "phx_close",
+        "heartbeat",
+        "room_history",
+        "room_remove",
+        "do",
+        "wave",
+        "message",
+        "",
+        "x" * 300,
+    ]
 )
 TOPICS = st.sampled_from([TOPIC, "phoenix", "room:", "room:other", "nonsense"]) | st.text(max_size=20)
 REFS = st.none() | st.sampled_from(["1", "2"]) | st.text(max_size=5)

@@ -13,6 +13,7 @@ EVERY = [
     errors.TooLarge(300, 256),
     errors.UnmatchedTopic("room:nowhere"),
     errors.UnknownRoom("nowhere"),
+    errors.UnknownEvent(41),
     errors.UnknownCommand("shout", ["message", "typing"]),
     errors.Invalid("text: expected a string."),
     errors.LoginRequired(),

@@ -41,7 +41,9 @@ def encoded(join_ref: str | None, ref: str | None, topic: str, name: str, payloa
     if "seq" in payload and "data" in payload:
         by = By(**payload["by"]) if payload["by"] else None
         at = datetime.fromisoformat(payload["at"])
-        return protocol.event(topic, payload["seq"], name, at, by, payload["key"], payload["data"])
+        return protocol.event(
+            topic, payload["seq"], name, at, by, payload["key"], payload["data"], removed="removed" in payload
+        )
     if "data" in payload:
         return protocol.ephemeral(topic, name, By(**payload["by"]), payload["data"])
     if name == "refusal":

@@ -43,13 +43,14 @@ class Kind:
     """The behaviour of a room. Subclass it, name the commands, and `register` it.
 
     `name`: the word stored in the room's row. `title`: what the admin shows. `commands`: the `Command` classes.
-    `initial`: the state of a room without events.
+    `initial`: the state of a room without events. `authors_remove`: whether people may remove what they said themselves.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
     commands: ClassVar[tuple[type[Command], ...]] = ()
     initial: ClassVar[State] = {}
+    authors_remove: ClassVar[bool] = False
 
     _by_name: ClassVar[Mapping[str, type[Command]]] = {}
 

@@ -22,6 +22,7 @@ class Chat(Kind):
     name = "chat"
     title = "Chat"
     commands = (Message, Typing)
+    authors_remove = True
 
     def decide(self, state: State, command: Command, actor: Actor) -> Fact:
         assert isinstance(command, Message)

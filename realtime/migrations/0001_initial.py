@@ -232,6 +232,10 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField(verbose_name="at")),
                 ("key", models.CharField(blank=True, max_length=64, null=True, verbose_name="key")),
                 (
+                    "removal",
+                    models.PositiveBigIntegerField(blank=True, editable=False, null=True, verbose_name="removed by"),
+                ),
+                (
                     "room",
                     models.ForeignKey(
                         db_index=False,

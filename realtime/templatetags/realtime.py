@@ -90,8 +90,8 @@ class Line:
 
 @register.filter
 def realtime_lines(snapshot: Any) -> Iterator[Line]:
-    """The snapshot's events that have a text, as lines with day breaks and grouping."""
-    said = (event for event in snapshot.events if "text" in event["data"])
+    """The snapshot's events that have, or had, a text, as lines with day breaks and grouping."""
+    said = (event for event in snapshot.events if event.get("removed") or "text" in event["data"])
     return arrange(said, snapshot.you.id)
 
 

@@ -27,11 +27,12 @@ test("what the client sends is what the vectors show", async () => {
   room.signal("typing");
   room.history({ before: 20, limit: 50 });
   room.history();
+  room.remove(41);
   await world.clock.advance(27_500);
   room.leave();
 
   const sent = world.peer.frames.map(withoutRefs);
-  const names = ["join_with_since", "command", "ephemeral_command", "history", "history_of_the_newest", "heartbeat", "leave"];
+  const names = ["join_with_since", "command", "ephemeral_command", "history", "history_of_the_newest", "remove", "heartbeat", "leave"];
   assert.deepEqual(sent, names.map((name) => withoutRefs(vector(name).frame)));
   const [join, ...rest] = world.peer.frames;
   assert.equal(join[0], join[1], "a join's ref is its own join_ref");

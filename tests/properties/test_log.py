@@ -14,11 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from realtime import kinds as registry
 from realtime import log
 from realtime.auth import Person
+from realtime.errors import Refusal
 from realtime.feed import Standing
 from realtime.kinds import Fact
 from realtime.log import Appended, Entry
 from realtime.models import Event, Room
-from realtime.protocol import Frame
+from realtime.protocol import Frame, without_data
 from tests.properties import machines
 from tests.support import kinds, rows
 
@@ -40,8 +41,18 @@ class Book:
     tail: int = 0
     closed: bool = False
     bodies: dict[int, bytes] = field(default_factory=dict)
+    removals: dict[int, int] = field(default_factory=dict)
     ages: dict[int, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def why_not_removed(self, seq: int) -> str:
+        if not 0 < seq <= self.head:
+            return "unknown_event"
+        return "invalid" if b'"room_removed"' in self.bodies.get(seq, b"") else ""
+
+    def trim_if_due(self, first_head: int) -> None:
+        if self.keep_events and self.head // TRIM_EVERY != first_head // TRIM_EVERY:
+            self.remove_up_to(max(self.tail, min(self.head - self.keep_events, self.tail + TRIM_AT_MOST)))
 
     def remove_up_to(self, seq: int) -> int:
         gone = [kept for kept in self.bodies if kept <= seq]
@@ -139,8 +150,7 @@ class LogAgainstBooks(RuleBasedStateMachine):
             found = (outcome.seq, outcome.frame is None) if isinstance(outcome, Appended) else outcome.code
             assert found == expected, f"{asked}"
         for book, head in zip(books, heads, strict=True):
-            if book.keep_events and book.head // TRIM_EVERY != head // TRIM_EVERY:
-                book.remove_up_to(max(book.tail, min(book.head - book.keep_events, book.tail + TRIM_AT_MOST)))
+            book.trim_if_due(head)
         return books
 
     def entry(self, asked: Asked) -> Entry:
@@ -176,6 +186,29 @@ class LogAgainstBooks(RuleBasedStateMachine):
         assert (told["seq"], told["key"], told["by"]) == (book.head, asked.key, by)
         assert (told["name"], told["data"]) == asked.fact(book.kind)
         return book.head, False
+
+    @rule(room=st.integers(0, 2), seq=st.integers(-1, 30), by=st.sampled_from(["1", ""]))
+    def remove(self, room: int, seq: int, by: str) -> None:
+        book = self.books[room]
+        why_not = book.why_not_removed(seq)
+        if why_not:
+            with pytest.raises(Refusal) as refused:
+                log.remove(self.pks[room], seq, None)
+            assert refused.value.code == why_not
+            return
+        removal = log.remove(self.pks[room], seq, PEOPLE[by].actor if by else None)
+        if seq in book.bodies and seq in book.removals:
+            assert removal == Appended(book.removals[seq], None)
+            return
+        book.head += 1
+        assert removal.frame is not None
+        assert (removal.seq, removal.frame.removes) == (book.head, seq)
+        if seq in book.bodies:
+            book.bodies[seq] = without_data(page(self.pks[room], seq - 1, 1)[0]).body
+            book.removals[seq] = book.head
+        book.bodies[book.head] = removal.frame.body
+        book.ages[book.head] = 0
+        book.trim_if_due(book.head - 1)
 
     @rule(room=st.integers(0, 2))
     def clear(self, room: int) -> None:

@@ -21,6 +21,7 @@ from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.local import Subscription
 from realtime.log import Appended, Entry
+from realtime.moderation import Asked
 from realtime.node import Node, Served
 from realtime.protocol import Batch
 from realtime.rooms import Admission
@@ -225,6 +226,7 @@ class FakeNode:
         self.connections: set[Served] = set()
         self.entries: list[Entry] = []
         self.signals: list[tuple[int, bytes]] = []
+        self.moderated: list[Asked] = []
         self.holds = False
         self.refusal: Refusal | None = None
         self.admitted: dict[str, Any] = {}
@@ -261,6 +263,10 @@ class FakeNode:
 
     async def history(self, room_pk: int, topic: str, seq: int | None, limit: int) -> list[protocol.Frame]:
         return [frame for frame in self.log.rooms[room_pk] if seq is None or frame.seq < seq][-limit:]
+
+    def moderate(self, asked: Asked) -> asyncio.Future[dict[str, Any]]:
+        self.moderated.append(asked)
+        return self._answer({"seq": self.log.head() + 1})
 
     def signal(self, room_pk: int, body: bytes) -> None:
         self.signals.append((room_pk, body))

@@ -93,6 +93,12 @@ export class History extends EventTarget {
     this.#changed();
   }
 
+  /** What this event said was taken away. */
+  remove(seq) {
+    this.#arrived = this.#arrived.map((event) => (event.seq === seq ? { ...event, data: {}, removed: true } : event));
+    this.#scroll.keep(this.#lines.nodes, () => this.#lines.remove(seq));
+  }
+
   /** Events up to this seq have left the log. */
   clear(seq) {
     this.#cleared = seq;
@@ -187,7 +193,7 @@ export class History extends EventTarget {
   }
 }
 
-/** Whether an event has something to read; the template tag has the same rule. */
-function isSaid({ data }) {
-  return typeof data.text === "string";
+/** Whether an event has something to read, or had; the template tag has the same rule. */
+function isSaid({ data, removed }) {
+  return removed === true || typeof data.text === "string";
 }

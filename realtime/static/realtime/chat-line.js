@@ -26,9 +26,10 @@ export class LineMaker {
 
   /** The event behind a line that the server rendered. */
   read(node) {
-    const { seq, at, name, key, by, byName } = node.dataset;
-    const text = node.querySelector("[data-rt-text]").textContent;
-    return { seq: Number(seq), at, name, key: key || null, by: by ? { id: by, name: byName } : null, data: { text } };
+    const { seq, at, name, key, by, byName, removed } = node.dataset;
+    const author = by ? { id: by, name: byName } : null;
+    const said = removed ? { data: {}, removed: true } : { data: { text: node.querySelector("[data-rt-text]").textContent } };
+    return { seq: Number(seq), at, name, key: key || null, by: author, ...said };
   }
 
   /** A new line for an event. */
@@ -43,7 +44,6 @@ export class LineMaker {
       initial.classList.add(`rt-hue-${hueOf(by.id)}`);
       node.querySelector("[data-rt-author]").textContent = by.name;
     }
-    node.querySelector("[data-rt-text]").textContent = event.data.text;
     node.querySelector("[data-rt-at]").dateTime = at;
     node.dataset.name = name;
     return this.enliven(node, event);
@@ -56,8 +56,16 @@ export class LineMaker {
     at.textContent = this.#time.format(date);
     at.title = date.toLocaleString();
     node.classList.toggle("rt-mine", Boolean(event.by) && event.by.id === this.#you());
-    fill(node.querySelector("[data-rt-text]"), event.data.text);
+    this.say(node, event);
     return node;
+  }
+
+  /** What was said, with its links; or that it was taken away. */
+  say(node, event) {
+    const text = node.querySelector("[data-rt-text]");
+    node.classList.toggle("rt-removed", event.removed === true);
+    if (event.removed) text.textContent = this.#words.say("removed");
+    else fill(text, event.data.text);
   }
 
   /** Show how the line stands to the one above it. */

@@ -50,6 +50,14 @@ export class Lines {
     this.#gap = this.size > 0;
   }
 
+  /** What this line said was taken away. */
+  remove(seq) {
+    const line = this.#lines.find(({ event }) => event.seq === seq);
+    if (!line) return;
+    line.event = { ...line.event, data: {}, removed: true };
+    this.#maker.say(line.node, line.event);
+  }
+
   dropOldest(count) {
     this.#drop(0, count);
   }

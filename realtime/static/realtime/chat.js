@@ -53,6 +53,7 @@ export function mount(element, page) {
   });
   room.addEventListener("can", () => allow(room.can.includes("act")));
   room.addEventListener("gap", ({ detail }) => history.gap(detail.seq));
+  room.addEventListener("removed", ({ detail }) => history.remove(detail.seq));
   room.addEventListener("cleared", ({ detail }) => history.clear(detail.seq));
   room.addEventListener("ended", () => allow(false));
 

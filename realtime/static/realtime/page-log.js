@@ -9,6 +9,10 @@ const MOST_LINES = 200;
 export function mount(element, { room }) {
   const list = element.querySelector("[data-rt-events]");
   if (!list) return;
+  room.addEventListener("removed", ({ detail }) => {
+    const line = list.querySelector(`[data-seq="${detail.seq}"]`);
+    if (line) line.querySelector("code").textContent = "{}";
+  });
   room.on("*", (event) => {
     list.append(lineOf(event));
     while (list.childElementCount > MOST_LINES) list.firstElementChild.remove();
@@ -16,8 +20,9 @@ export function mount(element, { room }) {
   });
 }
 
-function lineOf({ name, by, data }) {
+function lineOf({ seq, name, by, data }) {
   const line = document.createElement("li");
+  if (seq) line.dataset.seq = seq;
   line.append(textIn("b", name), " ", by ? textIn("span", `${by.name} `) : "", textIn("code", JSON.stringify(data)));
   return line;
 }

@@ -6,7 +6,8 @@
  * Register handlers before `join()`: what was missed since `since` is delivered with the welcome.
  *
  * Fires "joined" (detail: the welcome; at every join, before its events are delivered), "status", "gap" (detail: the
- * welcome; what the page shows and what follows do not meet), "cleared" (detail: {seq}) and "ended" (detail: a Refusal).
+ * welcome; what the page shows and what follows do not meet), "cleared" (detail: {seq}), "removed" (detail: {seq}; what this
+ * event said was taken away) and "ended" (detail: a Refusal).
  */
 
 import { isObject, isSeq, readEvent, readEvents, readWelcome } from "./codec/shapes.js";
@@ -41,6 +42,8 @@ import { Refusal } from "./refusal.js";
  * @property {(error: unknown) => void} report
  */
 
+/** The event that takes another one's data away: the one of its own names that a room tells its pages like any event. */
+const REMOVED = "room_removed";
 const LEGAL_KEY = /^[\x21-\x7e]{1,64}$/;
 /** What a frame needs beside the command's arguments: refs, topic, names, a key. */
 const FRAME_OVERHEAD_BYTES = 512;
@@ -218,11 +221,30 @@ export class Room extends EventTarget {
    * @returns {Promise<{events: LoggedEvent[], complete: boolean}>} complete: nothing older is kept
    */
   async history({ before, limit } = {}) {
-    if (this.#refusal) throw this.#refusal;
     const range = { ...(isSeq(before) && { before }), ...(limit !== undefined && { limit }) };
-    const key = String((this.#lastQuestion += 1));
-    const { events, complete } = await this.#questions.add({ key, name: "room_history", data: range, at: "" });
+    const { events, complete } = await this.#request("room_history", range);
     return { events: readEvents(events), complete: complete === true };
+  }
+
+  /**
+   * Take away what an event says, for everybody and for good. For moderators, and for authors where the kind lets them.
+   * @param {number} seq
+   * @returns {Promise<{seq: number}>} the event that says so; rejects with a Refusal
+   */
+  async remove(seq) {
+    return this.#request("room_remove", { seq });
+  }
+
+  /**
+   * Ask the room itself. Waits while there is no connection, and is asked again where no answer came.
+   * @param {string} name
+   * @param {Payload} data
+   * @returns {Promise<any>}
+   */
+  #request(name, data) {
+    if (this.#refusal) return Promise.reject(this.#refusal);
+    const key = String((this.#lastQuestion += 1));
+    return this.#questions.add({ key, name, data, at: "" });
   }
 
   /** @param {Welcome} welcome */
@@ -290,7 +312,7 @@ export class Room extends EventTarget {
     if (name.startsWith("presence_")) this.#presence.receive(name, payload);
     else if (name === "room_can") this.#may(payload.can);
     else if (name === "room_cleared") this.#cleared(isSeq(payload.seq) ? payload.seq : 0);
-    else if (!name.startsWith("room_") && !name.startsWith("phx_")) this.#event(readEvent(name, payload));
+    else if (name === REMOVED || !/^(room|phx)_/.test(name)) this.#event(readEvent(name, payload));
   }
 
   /** @param {RoomEvent} event */
@@ -302,6 +324,7 @@ export class Room extends EventTarget {
   /** @param {LoggedEvent} event */
   #deliver(event) {
     if (event.key !== null && event.by?.id === this.#you?.id) this.#outbox.acknowledge(event.key, { seq: event.seq });
+    if (event.name === REMOVED && isSeq(event.data.seq)) this.#fire("removed", { seq: event.data.seq });
     this.#handlers.call(event);
   }
 

@@ -12,6 +12,7 @@
  * @property {Person | null} by     null: the site itself speaks
  * @property {string | null} key    the sender's key
  * @property {{[name: string]: any}} data
+ * @property {true} [removed]       what it said was taken away: `data` is empty
  */
 /** @typedef {RoomEvent & {seq: number}} LoggedEvent */
 /**
@@ -48,7 +49,7 @@ export function isSeq(value) {
  * @param {{[name: string]: unknown}} payload
  * @returns {RoomEvent}
  */
-export function readEvent(name, { seq, at, by, key, data }) {
+export function readEvent(name, { seq, at, by, key, data, removed }) {
   /** @type {RoomEvent} */
   const event = {
     name,
@@ -58,6 +59,7 @@ export function readEvent(name, { seq, at, by, key, data }) {
     data: isObject(data) ? data : {},
   };
   if (isSeq(seq)) event.seq = seq;
+  if (removed === true) event.removed = true;
   return event;
 }
 

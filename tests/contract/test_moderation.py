@@ -1,0 +1,102 @@
+"""What moderators do reaches everybody, on every server, at once and for good."""
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import Connect
+from tests.support.servers import Server
+from tests.support.sites import Site
+from tests.support.wsclient import Client
+
+SECRET = "never to be seen again"
+STORED = """
+from django.db import connection
+with connection.cursor() as cursor:
+    found = []
+    for table in ("realtime_event", "realtime_room"):
+        cursor.execute(f"SELECT * FROM {table}")
+        found += map(repr, cursor.fetchall())
+result = sum(text in row for row in found)
+"""
+
+
+def moderated(site: Site, name: str = "bob", **fields: Any) -> str:
+    """Make a room that somebody moderates."""
+    slug = site.room(**fields)
+    site.console.run(
+        "Membership.objects.create(room=Room.objects.get(slug=slug), user=User.objects.get(username=name), role='moderator')",
+        slug=slug,
+        name=name,
+    )
+    return slug
+
+
+async def everything(client: Client, slug: str) -> str:
+    """Whatever a client can learn of a room from now on: what it comes with, what it hears, what it reads back."""
+    await client.settle()
+    client.frames.clear()
+    welcome = await client.join(slug, since=0)
+    history = await client.push(slug, "room_history", limit=200)
+    return repr((welcome, history, await client.settle()))
+
+
+async def test_what_is_removed_is_gone_from_every_server_and_from_the_log(
+    site: Site, enter: Connect, come: Connect, neighbour: Server
+) -> None:
+    slug = moderated(site)
+    alice, bob, far = await enter(slug, "alice"), await enter(slug, "bob"), await enter(slug, at=neighbour)
+    for text in ("before", SECRET, "after"):
+        await alice.push(slug, "message", text=text)
+    assert SECRET in repr([await client.events("message", slug, 3) for client in (alice, bob, far)])
+    assert (await bob.push(slug, "room_remove", seq=2)).response == {"seq": 4}
+    asked_at = time.monotonic()
+    for client in (alice, bob, far):
+        event = (await client.event("room_removed", slug)).payload
+        assert (event["seq"], event["by"]["name"], event["data"]) == (4, "bob", {"seq": 2})
+    assert time.monotonic() - asked_at < 3
+    for client in (await come(), await come("alice", at=neighbour), bob, far):
+        learnt = await everything(client, slug)
+        assert SECRET not in learnt
+        assert ("before" in learnt, "after" in learnt, "'removed': True" in learnt) == (True, True, True)
+    assert site.console.run(STORED, text=SECRET) == 0
+    assert (await bob.push(slug, "room_remove", seq=2)).response == {"seq": 4}
+    assert (await alice.push(slug, "message", text="next")).response == {"seq": 5}
+
+
+async def test_who_was_away_learns_of_a_removal_on_coming_back(
+    site: Site, enter: Connect, come: Connect, neighbour: Server
+) -> None:
+    slug = site.room()
+    away = await enter(slug)
+    alice = await enter(slug, "alice")
+    await alice.push(slug, "message", text=SECRET)
+    await away.event("message", slug)
+    await away.drop()
+    site.console.run("rooms.remove(slug, 1)", slug=slug)
+    await alice.event("room_removed", slug)
+    for server in ({}, {"at": neighbour}):
+        events = (await (await come("", **server)).join(slug, since=1)).response["events"]
+        assert [(event["seq"], event["name"], event["data"]) for event in events] == [(2, "room_removed", {"seq": 1})]
+
+
+async def test_a_key_sent_again_after_the_removal_is_still_that_event(site: Site, enter: Connect) -> None:
+    slug = site.room()
+    alice = await enter(slug, "alice")
+    assert (await alice.push(slug, "message", text=SECRET, key="k")).response == {"seq": 1}
+    assert (await alice.push(slug, "room_remove", seq=1)).response == {"seq": 2}
+    assert (await alice.push(slug, "message", text=SECRET, key="k")).response == {"seq": 1}
+    assert SECRET not in await everything(alice, slug)
+
+
+@pytest.mark.parametrize("name", ["", "alice"])
+async def test_others_remove_nothing(site: Site, enter: Connect, name: str) -> None:
+    slug = moderated(site)
+    bob, other = await enter(slug, "bob"), await enter(slug, name)
+    await bob.push(slug, "message", text="stays")
+    refused = await other.push(slug, "room_remove", seq=1)
+    assert refused.response["code"] == "forbidden"
+    for seq, code in ((2, "unknown_event"), (0, "invalid"), ("1", "invalid")):
+        assert (await bob.push(slug, "room_remove", seq=seq)).response["code"] == code
+    assert "stays" in await everything(other, slug)
