@@ -17,7 +17,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 3  auth.py         who is this (session, guest), and from which origin
 3  tickets.py      issue, redeem, sweep: the one writer of Ticket
 4  policy.py       may this person see, join, act, moderate
-4  statements.py   the statements of an append, written out
+4  statements.py   the statements of an append and of entering, written out
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer

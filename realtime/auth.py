@@ -141,8 +141,11 @@ def _load_rows(store: type[Any], keys: Sequence[str | None]) -> dict[str, _Sessi
     """Do what the store's `load` does, for many sessions at once."""
     wanted = {key for key in keys if key}
     model: Any = store.get_model_class()
-    rows = model.objects.filter(session_key__in=wanted, expire_date__gt=timezone.now()) if wanted else ()
-    return {row.session_key: _session(row.session_key, store().decode(row.session_data)) for row in rows}
+    if not wanted:
+        return {}
+    rows = model.objects.filter(session_key__in=wanted, expire_date__gt=timezone.now())
+    decode = store().decode
+    return {key: _session(key, decode(data)) for key, data in rows.values_list("session_key", "session_data")}
 
 
 def _load_each(store: type[SessionBase], keys: Sequence[str | None]) -> dict[str, _Session]:

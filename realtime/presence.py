@@ -14,9 +14,11 @@ from django.db import router, transaction
 from django.db.models import Count, DateTimeField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
+from realtime import statements
 from realtime.kinds import Actor
 from realtime.models import Node, Presence, Room
 from realtime.roster import Seat
+from realtime.statements import NewPresence
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -65,9 +67,7 @@ def apply(node: str, moves: Sequence[Move]) -> None:
     """Carry out the moves of one node's connections; of several moves of one connection in one room, the last."""
     final = {(move.connection, move.room_pk): move for move in moves}
     entered = [
-        Presence(
-            node_id=node, connection=move.connection, room_id=move.room_pk, person=move.actor.id, name=move.actor.name
-        )
+        NewPresence(node, move.connection, move.room_pk, move.actor.id, move.actor.name)
         for move in final.values()
         if move.actor is not None
     ]
@@ -78,7 +78,7 @@ def apply(node: str, moves: Sequence[Move]) -> None:
     with transaction.atomic(using=database()):
         for room_pk, gone in left.items():
             _rows().filter(node_id=node, room_id=room_pk, connection__in=gone).delete()
-        _rows().bulk_create(entered, ignore_conflicts=True)
+        statements.insert_presences(database(), entered)
 
 
 def rewrite(node: str, moves: Sequence[Move]) -> None:

@@ -1,4 +1,4 @@
-"""The statements of an append, written out: the ORM would compile each anew, at several times its cost.
+"""The statements of an append and of entering, written out: the ORM would compile each anew, at several times its cost.
 
 They are built from the models' own columns and Django's own converters, for any database that Django knows, and kept by shape.
 Everything else in this package goes through the ORM. No value is ever part of a statement's text.
@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connections, models
+from django.db.models.constants import OnConflict
 from django.utils import timezone
 
-from realtime.models import Event, Room
+from realtime.models import Event, Presence, Room
 
 _ROWS_AT_ONCE = 64
+_PRESENCES_AT_ONCE = 180  # SQLite takes 999 values in a statement where it was built with little
 _KEPT = 256  # shapes of each: a busy process would go through tens of thousands
 
 
@@ -45,6 +47,17 @@ class NewHead(NamedTuple):
     room_pk: int
 
 
+class NewPresence(NamedTuple):
+    """A row to be inserted, unless it is there."""
+
+    node: str
+    connection: str
+    room_pk: int
+    person: str
+    name: str
+
+
+_PRESENCE_FIELDS = ("node", "connection", "room", "person", "name")
 _EVENT_FIELDS = ("room", "seq", "name", "data", "actor", "actor_name", "at", "key")
 _HEAD_FIELDS = ("head", "tail", "state", "id")
 _AT = NewEvent._fields.index("at")
@@ -94,6 +107,14 @@ def insert_events(alias: str, rows: Sequence[NewEvent]) -> None:
             cursor.execute(_insert(alias, len(some)), values)
 
 
+def insert_presences(alias: str, rows: Sequence[NewPresence]) -> None:
+    """Insert those that are not there yet."""
+    with connections[alias].cursor() as cursor:
+        for start in range(0, len(rows), _PRESENCES_AT_ONCE):
+            some = rows[start : start + _PRESENCES_AT_ONCE]
+            cursor.execute(_insert_new(alias, len(some)), [value for row in some for value in row])
+
+
 def update_rooms(alias: str, rows: Sequence[NewHead]) -> None:
     """Write the rooms' heads, in one round trip where the database's driver can."""
     with connections[alias].cursor() as cursor:
@@ -124,6 +145,16 @@ def _insert(alias: str, count: int) -> str:
     columns = ", ".join(_columns(alias, Event, _EVENT_FIELDS))
     values = ", ".join([f"({_places(len(_EVENT_FIELDS))})"] * count)
     return f"INSERT INTO {_table(alias, Event)} ({columns}) VALUES {values}"
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _insert_new(alias: str, count: int) -> str:
+    ops = connections[alias].ops
+    columns = ", ".join(_columns(alias, Presence, _PRESENCE_FIELDS))
+    values = ", ".join([f"({_places(len(_PRESENCE_FIELDS))})"] * count)
+    into = ops.insert_statement(on_conflict=OnConflict.IGNORE)
+    suffix = ops.on_conflict_suffix_sql([], OnConflict.IGNORE, [], [])
+    return f"{into} {_table(alias, Presence)} ({columns}) VALUES {values} {suffix}"
 
 
 @functools.cache
