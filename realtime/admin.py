@@ -1,6 +1,6 @@
 """Rooms in the admin: their settings and members to edit, their log to read, who is in them to see.
 
-The log is changed through `rooms` alone: closing, clearing and announcing are actions.
+The log is changed through `rooms` alone: closing, clearing and announcing are actions, of the list and of a room's own page.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -67,12 +70,18 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = RoomForm
     inlines = (MembershipInline,)
+
+    class Media:
+        css = {"all": ["realtime/admin.css"]}
+
     list_display = ("title", "slug", "kind", "join_access", "act_access", "is_open", "people_now", "head")
     list_filter = ("kind", "closed", "join_access", "act_access")
     search_fields = ("title", "slug")
     prepopulated_fields = {"slug": ("title",)}
     actions = ("close_rooms", "reopen_rooms", "clear_history", "announce")
     readonly_fields = ("is_open", "people_here", "head", "kept_events", "state", "created_at")
+    tools = ("close_rooms", "reopen_rooms", "clear_history", "announce")
+    """Those of the actions that a room's own page offers, too."""
     fieldsets = (
         (None, {"fields": ("title", "slug", "kind")}),
         (_("Access"), {"fields": ("join_access", "act_access", "is_open")}),
@@ -120,15 +129,15 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def kept_events(self, room: Room) -> int:
         return room.events.count() if room.pk else 0
 
-    @admin.action(description=_("Close the selected rooms"))
+    @admin.action(description=_("Close the selected rooms"), permissions=["change"])
     def close_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
         self._each(request, queryset, rooms.close, ngettext("%d room closed.", "%d rooms closed.", queryset.count()))
 
-    @admin.action(description=_("Reopen the selected rooms"))
+    @admin.action(description=_("Reopen the selected rooms"), permissions=["change"])
     def reopen_rooms(self, request: HttpRequest, queryset: QuerySet[Room]) -> None:
         self._each(request, queryset, rooms.reopen, ngettext("%d room opened.", "%d rooms opened.", queryset.count()))
 
-    @admin.action(description=_("Clear the history of the selected rooms"))
+    @admin.action(description=_("Clear the history of the selected rooms"), permissions=["change"])
     def clear_history(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
         if "confirmed" not in request.POST:
             return self._ask(request, queryset, "clear_history", _("Clear history"), None)
@@ -137,7 +146,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
         return None
 
-    @admin.action(description=_("Post an announcement into the selected rooms"))
+    @admin.action(description=_("Post an announcement into the selected rooms"), permissions=["change"])
     def announce(self, request: HttpRequest, queryset: QuerySet[Room]) -> HttpResponse | None:
         form = AnnouncementForm(request.POST if "confirmed" in request.POST else None)
         if not form.is_valid():
@@ -146,6 +155,30 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         said = ngettext("Announced in %d room.", "Announced in %d rooms.", queryset.count())
         self._each(request, queryset, lambda room: rooms.announce(room, text), said)
         return None
+
+    # The same on a room's own page
+
+    def get_urls(self) -> list[URLPattern]:
+        act = path(
+            "<path:object_id>/act/<slug:action>/", self.admin_site.admin_view(self.act), name="realtime_room_act"
+        )
+        return [act, *super().get_urls()]
+
+    def act(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
+        """Carry out an action on one room, and go back to its page."""
+        room = self.get_object(request, unquote(object_id))
+        chosen = self.get_actions(request).get(action) if action in self.tools else None
+        if room is None or action not in self.tools:
+            raise Http404
+        if chosen is None or not self.has_change_permission(request, room):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        asked = chosen[0](self, request, self.get_queryset(request).filter(pk=room.pk))
+        return asked or HttpResponseRedirect(self._page_of(room))
+
+    def _page_of(self, room: Room) -> str:
+        return reverse("admin:realtime_room_change", args=[room.pk], current_app=self.admin_site.name)
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Room], act: Any, said: str) -> None:
         found = list(queryset)
@@ -157,6 +190,8 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _ask(
         self, request: HttpRequest, queryset: QuerySet[Room], action: str, title: Any, form: forms.Form | None
     ) -> HttpResponse:
+        match = request.resolver_match
+        on_its_own = match is not None and match.url_name == "realtime_room_act"
         context = {
             **self.admin_site.each_context(request),
             "title": title,
@@ -164,6 +199,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "form": form,
             "action": action,
             "checkbox": ACTION_CHECKBOX_NAME,
+            "back": self._page_of(queryset[0]) if on_its_own else request.get_full_path(),
             "opts": self.model._meta,
             "media": self.media,
         }
@@ -192,7 +228,7 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("data"))
     def excerpt(self, event: Event) -> str:
-        text = str(event.data)
+        text = json.dumps(event.data, ensure_ascii=False)
         return text if len(text) <= 80 else f"{text[:79]}…"
 
     def has_add_permission(self, request: HttpRequest) -> bool:

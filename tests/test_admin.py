@@ -217,6 +217,57 @@ def test_one_who_may_only_look_may_not_act(client: Client) -> None:
     assert len(rows.events(room)) == 1
 
 
+# The same on a room's own page
+
+
+def tool(client: Client, room: Room, action: str, **values: str) -> Any:
+    """Press a button of the room's page, which has to be there."""
+    url = reverse("admin:realtime_room_act", args=[room.pk, action])
+    assert f'action="{url}"' in shown(client, edit(room))
+    return client.post(url, values, follow=True)
+
+
+def test_a_room_is_closed_and_reopened_on_its_own_page(admin: Client) -> None:
+    room = rows.room()
+    for action, closed, says in (("close_rooms", True, "1 room closed."), ("reopen_rooms", False, "1 room opened.")):
+        answer = tool(admin, room, action)
+        assert (rows.again(room).closed, answer.request["PATH_INFO"]) == (closed, edit(room))
+        assert says in answer.content.decode()
+
+
+def test_a_rooms_own_page_asks_before_it_clears(admin: Client) -> None:
+    room = rows.room()
+    rooms.publish(room, "message", {})
+    page = tool(admin, room, "clear_history").content.decode()
+    assert f'href="{edit(room)}" class="closelink"' in page
+    assert len(rows.events(room)) == 1
+    answer = tool(admin, room, "clear_history", confirmed="yes")
+    assert (rows.events(room), answer.request["PATH_INFO"]) == ([], edit(room))
+
+
+def test_an_announcement_is_posted_from_a_rooms_own_page(admin: Client) -> None:
+    room = rows.room()
+    assert "<textarea" in tool(admin, room, "announce").content.decode()
+    tool(admin, room, "announce", confirmed="yes", text="Tea")
+    assert rows.events(room) == [(1, "announcement", {"text": "Tea"})]
+
+
+def test_the_pages_buttons_do_nothing_for_who_only_looks_and_nothing_on_get(client: Client, admin: Client) -> None:
+    room = rows.room()
+    url = reverse("admin:realtime_room_act", args=[room.pk, "close_rooms"])
+    viewer = rows.user(is_staff=True)
+    viewer.user_permissions.set(Permission.objects.filter(codename="view_room"))
+    client.force_login(viewer)
+    assert "rt-tool" not in shown(client, edit(room))
+    assert client.post(url).status_code == 403
+    assert Client().post(url).status_code == 302
+    assert admin.get(url).status_code == 405
+    assert Client(enforce_csrf_checks=True).post(url).status_code in (302, 403)
+    assert admin.post(reverse("admin:realtime_room_act", args=[room.pk, "delete_selected"])).status_code == 404
+    assert admin.post(reverse("admin:realtime_room_act", args=[room.pk + 1, "close_rooms"])).status_code == 404
+    assert not rows.again(room).closed
+
+
 # The log
 
 
@@ -232,6 +283,13 @@ def test_the_log_is_shown_newest_first(admin: Client, event: Event) -> None:
     text = shown(admin, LOG)
     assert text.index("announcement") < text.index("alice")
     assert "x" * 100 not in text
+
+
+def test_the_log_shows_json(admin: Client, event: Event) -> None:
+    assert "{&quot;text&quot;: &quot;Grüße an alle&quot;}" in shown(admin, LOG)
+    assert "{&quot;text&quot;: &quot;Grüße an alle&quot;}" in shown(
+        admin, reverse("admin:realtime_event_change", args=[event.pk])
+    )
 
 
 @pytest.mark.parametrize("query", ["Grüße", "an alle", "alice", "k-123"])
