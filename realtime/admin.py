@@ -70,10 +70,6 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = RoomForm
     inlines = (MembershipInline,)
-
-    class Media:
-        css = {"all": ["realtime/admin.css"]}
-
     list_display = ("title", "slug", "kind", "join_access", "act_access", "is_open", "people_now", "head")
     list_filter = ("kind", "closed", "join_access", "act_access")
     search_fields = ("title", "slug")
@@ -89,6 +85,9 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (_("Limits"), {"fields": ("max_bytes", "commands_per_second")}),
         (_("Now"), {"fields": ("people_here", "head", "kept_events", "state", "created_at")}),
     )
+
+    class Media:
+        css = {"all": ["realtime/admin.css"]}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> tuple[str, ...]:
         """A room's slug is its address on the wire, and its kind is what its history can be read as: both stay."""
@@ -167,14 +166,14 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def act(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
         """Carry out an action on one room, and go back to its page."""
         room = self.get_object(request, unquote(object_id))
-        chosen = self.get_actions(request).get(action) if action in self.tools else None
         if room is None or action not in self.tools:
             raise Http404
-        if chosen is None or not self.has_change_permission(request, room):
+        if action not in self.get_actions(request) or not self.has_change_permission(request, room):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        asked = chosen[0](self, request, self.get_queryset(request).filter(pk=room.pk))
+        chosen = self.get_queryset(request).filter(pk=room.pk)
+        asked: HttpResponse | None = getattr(self, action)(request, chosen)
         return asked or HttpResponseRedirect(self._page_of(room))
 
     def _page_of(self, room: Room) -> str:
