@@ -1,11 +1,12 @@
 """Who may see, join, act and moderate: the one place where this is decided.
 
-A site with rules of its own names a subclass of `Policy` in the `POLICY` setting. Its methods are called in a database thread,
-so they may query.
+A site with rules of its own names a subclass of `Policy` in the `POLICY` setting. One object of it serves
+the whole process. Its methods are called in a database thread, so they may query.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from django.utils.module_loading import import_string
@@ -41,7 +42,12 @@ def _within(access: str, person: Person, role: str | None) -> bool:
 
 
 def current() -> Policy:
-    policy: Policy = import_string(conf.current().POLICY)()
+    return _policy(conf.current().POLICY)
+
+
+@functools.cache
+def _policy(path: str) -> Policy:
+    policy: Policy = import_string(path)()
     return policy
 
 

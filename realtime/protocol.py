@@ -206,7 +206,7 @@ def listed(frames: list[Frame]) -> msgspec.Raw:
 
 def instant(at: datetime) -> str:
     """Return a moment in UTC as the wire writes it: 2026-11-21T10:15:30.123Z."""
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return f"{at.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def _header(length: int) -> bytes:

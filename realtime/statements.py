@@ -74,7 +74,7 @@ def lock_rooms(alias: str, pks: Iterable[int]) -> dict[int, Room]:
     if not wanted:
         return {}
     converters = _converters(alias)
-    names = [field.attname for field in Room._meta.concrete_fields]
+    names = [field.attname for field in _read_of_rooms()]
     found: dict[int, Room] = {}
     with connections[alias].cursor() as cursor:
         cursor.execute(_select_rooms(alias, len(wanted)), wanted)
@@ -99,11 +99,11 @@ def seqs_by_key(alias: str, room_pks: Iterable[int], keys: Iterable[str]) -> dic
 
 def insert_events(alias: str, rows: Sequence[NewEvent]) -> None:
     connection = connections[alias]
-    adapt = connection.ops.adapt_datetimefield_value
+    stored = {at: connection.ops.adapt_datetimefield_value(storable_at(at)) for at in {row.at for row in rows}}
     with connection.cursor() as cursor:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
-            values = [value for row in some for value in (*row[:_AT], adapt(storable_at(row.at)), *row[_AT + 1 :])]
+            values = [value for row in some for value in (*row[:_AT], stored[row.at], *row[_AT + 1 :])]
             cursor.execute(_insert(alias, len(some)), values)
 
 
@@ -124,10 +124,16 @@ def update_rooms(alias: str, rows: Sequence[NewHead]) -> None:
             cursor.executemany(_update(alias), rows)
 
 
+@functools.cache
+def _read_of_rooms() -> list[Any]:
+    """Return the fields that an append, or a policy, may look at. A moment costs more to read than all of the others."""
+    return [field for field in Room._meta.concrete_fields if field.name != "created_at"]
+
+
 @functools.lru_cache(maxsize=_KEPT)
 def _select_rooms(alias: str, count: int) -> str:
     connection = connections[alias]
-    columns = ", ".join(_columns(alias, Room, [field.name for field in Room._meta.concrete_fields]))
+    columns = ", ".join(_columns(alias, Room, [field.name for field in _read_of_rooms()]))
     (pk,) = _columns(alias, Room, ["id"])
     lock = f" {connection.ops.for_update_sql()}" if connection.features.has_select_for_update else ""
     return f"SELECT {columns} FROM {_table(alias, Room)} WHERE {pk} IN ({_places(count)}) ORDER BY {pk}{lock}"
@@ -168,7 +174,7 @@ def _converters(alias: str) -> list[tuple[int, Any]]:
     """Return, by column, what Django does to a value of a room that comes from the database."""
     connection = connections[alias]
     found = []
-    for index, field in enumerate(Room._meta.concrete_fields):
+    for index, field in enumerate(_read_of_rooms()):
         column: Any = field.get_col(Room._meta.db_table)
         each = connection.ops.get_db_converters(column) + column.get_db_converters(connection)
         if each:
