@@ -5,7 +5,8 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 0  errors.py       one tree of refusals and failures: code, try again or not, a sentence
 1  protocol.py     sans-I/O codec of the wire: text -> Push, Frame -> text
 1  kinds/          base.py: Kind (typed commands, decide, reduce) and the registry; chat.py, counter.py; no storage
-1  limits.py       token bucket; `now` is an argument
+1  limits.py       token bucket, and how many of a kind; `now` is an argument
+1  addresses.py    from which address a connection comes, as far as proxies can be believed
 1  feed.py         a room's order as one process sees it: next, stale, early; and the recent frames
 1  storable.py     what may be stored: JSON that every database takes
 1  roster.py       who is in a room as one process sees it, by person, and what changed
@@ -16,6 +17,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 2  batching.py     what arrives while a database call is under way goes together in the next one
 3  auth.py         who is this (session, guest), and from which origin
 3  tickets.py      issue, redeem, sweep: the one writer of Ticket
+4  allowances.py   what all of a person's connections share
 4  policy.py       may this person see, join, act, moderate
 4  statements.py   the statements of an append and of entering, written out
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
@@ -30,6 +32,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 7  hub.py          the rooms of this process: hears the bus, fills gaps from the log
 8  node.py         one process: wires the hub, holds the lease, sweeps
 9  line.py         the way out to one client: replies wait up to a bound while it does not read
+9  pace.py         how fast one client may go
 9  joined.py       a client in a room: what it was let in with, what it missed, what it may ask
 9  connection.py   one client, no transport: receive(text) in, frames out
 10 lanes.py        the ways out of a WebSocket: ASGI send, or a server's direct write

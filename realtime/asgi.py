@@ -15,7 +15,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from realtime import auth, credentials
+from realtime import auth, credentials, metrics
 from realtime.routing import websocket_urlpatterns
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -27,7 +27,11 @@ def websocket(*routes: Any) -> Application:
     router: Any = URLRouter([*routes, *websocket_urlpatterns, nowhere])
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await (router if _may_come(scope) else _refuse)(scope, receive, send)
+        if not _may_come(scope):
+            metrics.turned_away.add(value="origin")
+            await _refuse(scope, receive, send)
+            return
+        await router(scope, receive, send)
 
     return application
 

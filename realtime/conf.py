@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from msgspec import Meta
 
+from realtime import addresses
+
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a site may set in its `REALTIME` dictionary."""
@@ -29,6 +31,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(ge=0, description="Commands a second from one connection, on average; 0 is without limit.")
     ] = 20.0
     COMMANDS_BURST: Annotated[int, Meta(ge=1, description="Commands that a connection may send at once.")] = 60
+    PERSON_COMMANDS_PER_SECOND: Annotated[
+        float, Meta(ge=0, description="The same of all connections of a person on a process; 0 is without limit.")
+    ] = 30.0
+    PERSON_COMMANDS_BURST: Annotated[int, Meta(ge=1, description="Commands that a person may send at once.")] = 90
+    EPHEMERAL_PER_SECOND: Annotated[
+        float, Meta(ge=0, description="Ephemeral commands (typing) a second from one person; 0 is without limit.")
+    ] = 10.0
+    EPHEMERAL_BURST: Annotated[int, Meta(ge=1, description="Ephemeral commands that a person may send at once.")] = 20
+    FLOOD_REFUSALS: Annotated[
+        int,
+        Meta(
+            ge=0, description="Times in 10 s that a client may be too fast before it is closed (4005); 0: any number."
+        ),
+    ] = 100
+    CONNECTIONS_PER_PERSON: Annotated[
+        int, Meta(ge=0, description="Connections of one person that a process holds; 0 is without limit.")
+    ] = 50
+    CONNECTIONS_PER_ADDRESS: Annotated[
+        int, Meta(ge=0, description="Connections from one address that a process holds; 0 is without limit.")
+    ] = 1000
+    TRUSTED_PROXIES: Annotated[
+        tuple[str, ...], Meta(description="Networks of the site's own proxies, whose X-Forwarded-For is believed.")
+    ] = ()
     MAX_UNANSWERED: Annotated[
         int,
         Meta(ge=1, description="Commands of one connection that wait for their commit; more are not read meanwhile."),
@@ -109,9 +134,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 def load(raw: dict[str, Any]) -> Settings:
     """Return the settings in `raw`, or raise `ImproperlyConfigured` naming the one that is wrong."""
     try:
-        return msgspec.convert(raw, Settings)
+        settings = msgspec.convert(raw, Settings)
+        addresses.networks(settings.TRUSTED_PROXIES)
     except msgspec.ValidationError as error:
         raise ImproperlyConfigured(f"settings.REALTIME: {error}.") from None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"settings.REALTIME: {error} - at `$.TRUSTED_PROXIES`.") from None
+    return settings
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 It turns what a client sends into calls, and everything that goes wrong into a coded refusal; nothing that a client sends raises
 out of here. Commands are handed over in the order they come, and answered when they are committed. While too many are
-unanswered, nothing more is read.
+unanswered, nothing more is read, and of one that is too fast less is read.
 """
 
 from __future__ import annotations
@@ -21,31 +21,38 @@ from realtime.errors import (
     AccessEnded,
     BadCredentials,
     Failed,
+    Flooding,
     GoingAway,
     Invalid,
     Malformed,
-    RateLimited,
     Refusal,
+    ShutOut,
     TooLarge,
     TooManyRooms,
     UnmatchedTopic,
 )
 from realtime.joined import Joined, missed, whole
 from realtime.kinds import Actor, Ephemeral
-from realtime.limits import Bucket
 from realtime.line import Lane, Line
 from realtime.local import Subscription
 from realtime.log import Appended, Entry
 from realtime.moderation import Asked
 from realtime.node import Node
+from realtime.pace import Pace
 from realtime.protocol import Batch, Frame, Push
 
 logger = logging.getLogger("realtime.connection")
 
 GOING_AWAY = 4000
 TOO_SLOW = 4001
+TOO_FAST = 4005
 NOT_UNDERSTOOD = 4500
 ACCESS_ENDED = 4501
+SHUT_OUT = 4502
+
+# One who floods is not read for a while before it is closed: coming back at once would cost more than staying.
+_FLOOD_PAUSE_SECONDS = 5.0
+_FLOOD_WINDOW_SECONDS = 30.0
 
 
 class Connection:
@@ -54,12 +61,12 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_answered",
-        "_bucket",
+        "_gone",
         "_joined",
-        "_joins",
         "_line",
         "_malformed",
         "_node",
+        "_pace",
         "_settings",
         "_unanswered",
         "actor",
@@ -68,17 +75,17 @@ class Connection:
     )  # fmt: skip
 
     def __init__(self, node: Node, person: Person, lane: Lane) -> None:
+        """Raises `TooManyConnections` where the person has as many as may be."""
+        now = time.monotonic()
         self._settings = conf.current()
         self._node = node
         self._line = Line(lane, self._settings.MAX_REPLIES)
         self._joined: dict[str, Joined] = {}
-        now, rate, burst = time.monotonic(), self._settings.COMMANDS_PER_SECOND, self._settings.COMMANDS_BURST
-        self._bucket = Bucket(rate, burst, now)
-        # Apart from the commands, and wide enough for a client that comes back to all of its rooms at once.
-        self._joins = Bucket(rate, burst + self._settings.MAX_ROOMS, now)
+        self._pace = Pace(self._settings, node.allowances.enter(person, now), now)
         self._malformed = 0
         self._unanswered = 0
         self._answered: asyncio.Event | None = None
+        self._gone: asyncio.Event | None = None
         self.id = secrets.token_hex(8)
         self.person = person
         self.actor: Actor = person.actor
@@ -89,8 +96,15 @@ class Connection:
 
     async def receive(self, text: str | bytes) -> None:
         """Take one frame from the client. Returns when the next may be read."""
-        if self.closing:
-            return
+        wait = self._pace.frame(time.monotonic())
+        if wait:
+            await self._hold(wait)
+        if not self.closing:
+            await self._take(text)
+        if self._pace.flooding and not self.closing:
+            await self._turn_out()
+
+    async def _take(self, text: str | bytes) -> None:
         try:
             push = self._decode(text)
         except Refusal as refusal:
@@ -128,6 +142,9 @@ class Connection:
             self._node.hub.leave(joined.subscription)
         self._joined.clear()
         self._node.connections.discard(self)
+        self._node.allowances.leave(self._pace.shared)
+        if self._gone is not None:
+            self._gone.set()
         metrics.connections.add(-1)
 
     # From the hub
@@ -221,6 +238,27 @@ class Connection:
             metrics.drops.add(value="too_slow")
             self.close(TOO_SLOW, "too slow")
 
+    # Who is too fast
+
+    async def _hold(self, seconds: float) -> None:
+        """Read nothing for a while, or until the end."""
+        self._gone = asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._gone.wait()
+        except TimeoutError:
+            self._gone = None
+
+    async def _turn_out(self) -> None:
+        """Close on a client that goes on being too fast: it may come back, unless it makes a habit of it."""
+        may_return = self._pace.may_return(time.monotonic())
+        refusal = Flooding(_FLOOD_WINDOW_SECONDS) if may_return else ShutOut()
+        metrics.refusals.add(value=refusal.code)
+        metrics.drops.add(value="too_fast")
+        self._send(protocol.remark(refusal))
+        await self._hold(_FLOOD_PAUSE_SECONDS)
+        self.close(TOO_FAST if may_return else SHUT_OUT, "too fast")
+
     # What clients ask
 
     def _decode(self, text: str | bytes) -> Push:
@@ -257,7 +295,7 @@ class Connection:
         slug = protocol.slug(push.topic)
         if slug is None:
             raise UnmatchedTopic(push.topic)
-        self._spend(self._joins)
+        self._pace.join(time.monotonic())
         await self._introduce(push.payload.pop("ticket", None))
         earlier = self._joined.get(push.topic)
         if earlier is not None:
@@ -269,8 +307,9 @@ class Connection:
         admission = await self._node.admit(slug, self.person)
         join_ref = push.join_ref if push.join_ref is not None else push.ref
         subscription = await self._node.hub.enter(self, join_ref, admission.room_pk, push.topic, admission.head)
+        bucket = self._pace.room(admission.room_pk, admission.commands_per_second, time.monotonic())
         try:
-            await self._welcome(push, Joined(subscription, admission, time.monotonic()), since)
+            await self._welcome(push, Joined(subscription, admission, bucket), since)
         except BaseException:
             self._node.hub.leave(subscription)
             raise
@@ -283,8 +322,15 @@ class Connection:
             raise Invalid("ticket: expected text, in the first join of a connection.")
         if not credentials.is_token(ticket, credentials.TICKET):
             raise BadCredentials
-        self.person = await self._node.identify(Credentials(token=ticket))
-        self.actor = self.person.actor
+        person = await self._node.identify(Credentials(token=ticket))
+        if not self.closing:
+            self._become(person)
+
+    def _become(self, person: Person) -> None:
+        guest, shared = self._pace.shared, self._node.allowances.enter(person, time.monotonic())
+        self._pace.shared = shared
+        self._node.allowances.leave(guest)
+        self.person, self.actor = person, person.actor
 
     async def _welcome(self, push: Push, joined: Joined, since: int | None) -> None:
         """Answer a join with what the client missed, then let it hear what is new: always after the reply."""
@@ -298,7 +344,7 @@ class Connection:
         self._node.hub.begin(subscription, found.reached, joined.admission.tail)
 
     async def _history(self, push: Push, joined: Joined) -> None:
-        self._spend(self._bucket)
+        self._pace.command(time.monotonic())
         before = whole(push.payload, "before", None, 0, 2**62)
         limit = whole(push.payload, "limit", 50, 1, 200)
         assert limit is not None
@@ -312,28 +358,31 @@ class Connection:
         self._send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
 
     async def _moderate(self, push: Push, joined: Joined) -> None:
-        self._spend(self._bucket)
+        self._pace.command(time.monotonic())
         request = moderation.parse(push.event, push.payload)
         done = await self._node.moderate(Asked(joined.admission.room_pk, self.person, request))
         self._send(protocol.reply(push, done))
 
     async def _command(self, push: Push, joined: Joined) -> None:
         command, key = joined.command(push)
-        self._spend(self._bucket)
-        self._spend(joined.bucket)
         if isinstance(command, Ephemeral):
-            if "act" not in joined.admission.can:
-                raise policy.no(self.person)
-            body = protocol.ephemeral(push.topic, push.event, self.actor, log.checked(command)).body
-            self._node.signal(joined.admission.room_pk, body)
-            self._send(protocol.reply(push, {}))
+            self._signal(push, joined, command)
             return
+        self._pace.command(time.monotonic(), joined.bucket)
         entry = Entry(joined.admission.room_pk, command, self.actor, key, self.person)
         self._node.append(entry).add_done_callback(partial(self._answer, push))
         self._unanswered += 1
         if self._unanswered >= self._settings.MAX_UNANSWERED:
             self._answered = asyncio.Event()
             await self._answered.wait()
+
+    def _signal(self, push: Push, joined: Joined, command: Ephemeral) -> None:
+        self._pace.ephemeral(time.monotonic())
+        if "act" not in joined.admission.can:
+            raise policy.no(self.person)
+        body = protocol.ephemeral(push.topic, push.event, self.actor, log.checked(command)).body
+        self._node.signal(joined.admission.room_pk, body)
+        self._send(protocol.reply(push, {}))
 
     # Answers
 
@@ -376,11 +425,6 @@ class Connection:
     def _leave(self, subscription: Subscription) -> None:
         self._joined.pop(subscription.room.topic, None)
         self._node.hub.leave(subscription)
-
-    def _spend(self, bucket: Bucket | None) -> None:
-        wait = bucket.take(time.monotonic()) if bucket is not None else 0.0
-        if wait:
-            raise RateLimited(wait)
 
 
 def _check_size(text: str | bytes, most: int | None) -> None:

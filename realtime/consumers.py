@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime import conf, credentials, metrics, node, protocol
+from realtime import addresses, conf, credentials, metrics, node, protocol
 from realtime.connection import Connection
-from realtime.errors import BadCredentials, Refusal
+from realtime.errors import BadCredentials, Refusal, TooManyConnections
 from realtime.lanes import AsgiLane, FrameLane, Send, Wire
+from realtime.node import Node
 from realtime.servers import daphne
 
 logger = logging.getLogger("realtime.consumers")
@@ -23,6 +24,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _GIVING_UP = 4002
+_TOO_MANY = 4003
 _SUBPROTOCOL = "phoenix"
 
 
@@ -30,22 +32,41 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket. A page's origin has been looked at before (`realtime.asgi`), unless a token makes it irrelevant."""
     await receive()  # websocket.connect
     if not protocol.speaks(_version(scope)):
+        metrics.turned_away.add(value="version")
         await send({"type": "websocket.close", "code": 1008})
         return
     home = await node.current()
     daphne.hold(send, home)
+    address = addresses.of_scope(scope, addresses.networks(conf.current().TRUSTED_PROXIES))
+    if not home.addresses.enter(address):
+        await _accept(scope, send)
+        await _turn_away(send, TooManyConnections(), "address")
+        return
+    try:
+        await _let_in(home, scope, receive, send)
+    finally:
+        home.addresses.leave(address)
+
+
+async def _let_in(home: Node, scope: Scope, receive: Receive, send: Send) -> None:
     try:
         person = await home.identify(credentials.of_scope(scope))
     except BadCredentials as refusal:
+        metrics.turned_away.add(value="bad_credentials")
         metrics.refusals.add(value=refusal.code)
         await send({"type": "websocket.close", "code": 1008})
         return
     except Refusal as refusal:
-        await _turn_away(scope, send, refusal)
+        await _accept(scope, send)
+        await _turn_away(send, refusal, refusal.code)
         return
     await _accept(scope, send)
     lane = _lane(scope, send)
-    connection = Connection(home, person, lane)
+    try:
+        connection = Connection(home, person, lane)
+    except TooManyConnections as refusal:
+        await _turn_away(send, refusal, "person")
+        return
     lane.on_pause, lane.on_resume = connection.held_up, connection.resumed
     try:
         await _serve(connection, receive)
@@ -83,11 +104,13 @@ async def _accept(scope: Scope, send: Send) -> None:
     await send({"type": "websocket.accept", "subprotocol": _SUBPROTOCOL if offered else None})
 
 
-async def _turn_away(scope: Scope, send: Send, refusal: Refusal) -> None:
-    """Tell a client why it is not served: a socket refused before it is open says nothing to a browser."""
-    await _accept(scope, send)
+async def _turn_away(send: Send, refusal: Refusal, cause: str) -> None:
+    """Tell a client why it is not served, once it is accepted: a socket refused before says nothing to a browser."""
+    metrics.turned_away.add(value=cause)
+    metrics.refusals.add(value=refusal.code)
+    code = _TOO_MANY if isinstance(refusal, TooManyConnections) else _GIVING_UP
     await send({"type": "websocket.send", "text": protocol.remark(refusal).text})
-    await send({"type": "websocket.close", "code": _GIVING_UP, "reason": refusal.code})
+    await send({"type": "websocket.close", "code": code, "reason": refusal.code})
 
 
 def _version(scope: Scope) -> str:

@@ -117,6 +117,23 @@ class RateLimited(Refusal):
         super().__init__("rate_limited", f"Too fast. Wait {retry_after:.1f} s.", retry_after)
 
 
+class TooManyConnections(Refusal):
+    def __init__(self) -> None:
+        super().__init__("too_many_connections", "Too many connections are open. Close some pages, or wait.", 30.0)
+
+
+class Flooding(Refusal):
+    """`window`: seconds within which one who is too fast, in spite of all refusals, may come back."""
+
+    def __init__(self, window: float) -> None:
+        super().__init__("flooding", f"Far too fast. Wait {window:.0f} s.", window)
+
+
+class ShutOut(Refusal):
+    def __init__(self) -> None:
+        super().__init__("shut_out", "Far too fast, again and again. Stay away for some minutes.")
+
+
 class Overloaded(Refusal):
     def __init__(self) -> None:
         super().__init__("overloaded", "The server has too much to do. Try again in a moment.", 1.0)

@@ -15,16 +15,15 @@ from realtime.rooms import Admission
 
 
 class Joined:
-    """`bucket` holds the room's own allowance, where it has one."""
+    """`bucket` holds the person's allowance in the room, where the room has a rate of its own."""
 
     __slots__ = ("admission", "bucket", "kind", "subscription")
 
-    def __init__(self, subscription: Subscription, admission: Admission, now: float) -> None:
-        rate = admission.commands_per_second or 0.0
+    def __init__(self, subscription: Subscription, admission: Admission, bucket: Bucket | None) -> None:
         self.subscription = subscription
         self.admission = admission
         self.kind = kinds.get(admission.kind)
-        self.bucket = Bucket(rate, max(1.0, rate * 2), now) if rate else None
+        self.bucket = bucket
 
     def command(self, push: Push) -> tuple[Command, str | None]:
         """Return the command that a push asks for, and its key, or raise a refusal."""

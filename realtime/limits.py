@@ -1,6 +1,8 @@
-"""How much is too much: a token bucket. Time is an argument, so nothing here knows a clock."""
+"""How much is too much: token buckets, and how many of a kind. Time is an argument, so nothing here knows a clock."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class Bucket:
@@ -17,14 +19,66 @@ class Bucket:
         self.tokens = self.burst
         self.stamp = now
 
-    def take(self, now: float) -> float:
-        """Take one and return 0.0, or return the seconds to wait until one is there. `now` is monotonic, in seconds."""
+    def wait(self, now: float) -> float:
+        """Return the seconds until one is there, 0.0 where one is. `now` is monotonic, in seconds."""
         if self.rate <= 0:
             return 0.0
         elapsed = max(0.0, now - self.stamp)
         self.tokens = min(self.burst, self.tokens + elapsed * self.rate)
         self.stamp = now
-        if self.tokens >= 1.0:
-            self.tokens -= 1.0
-            return 0.0
-        return (1.0 - self.tokens) / self.rate
+        return 0.0 if self.tokens >= 1.0 else (1.0 - self.tokens) / self.rate
+
+    def spend(self) -> None:
+        """Take one, on credit where there is none."""
+        self.tokens -= 1.0
+
+    def take(self, now: float) -> float:
+        """Take one and return 0.0, or return the seconds to wait until one is there."""
+        wait = self.wait(now)
+        if not wait:
+            self.spend()
+        return wait
+
+
+def take(buckets: Sequence[Bucket], now: float) -> float:
+    """Take one from each and return 0.0, or take none and return the seconds until each has one."""
+    wait = max(bucket.wait(now) for bucket in buckets)
+    if not wait:
+        for bucket in buckets:
+            bucket.spend()
+    return wait
+
+
+class Tally:
+    """How many there are under each name: at most `most`, or any number where that is 0.
+
+    A name without any takes no memory; what has no name is not counted.
+    """
+
+    __slots__ = ("_counts", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def enter(self, name: str | None) -> bool:
+        """Count one more and return True, or return False where there are as many as may be."""
+        if name is None:
+            return True
+        count = self._counts.get(name, 0)
+        if self._most and count >= self._most:
+            return False
+        self._counts[name] = count + 1
+        return True
+
+    def leave(self, name: str | None) -> None:
+        if name is None:
+            return
+        count = self._counts[name] - 1
+        if count:
+            self._counts[name] = count
+        else:
+            del self._counts[name]

@@ -40,6 +40,7 @@ subscriptions = Counter("realtime_subscriptions", "Subscriptions that are open."
 appended = Counter("realtime_events_appended_total", "Events committed by this process.")
 deliveries = Counter("realtime_deliveries_total", "Frames handed to connections by fan-out.")
 refusals = Counter("realtime_refusals_total", "Refusals, by code.", label="code")
+turned_away = Counter("realtime_connections_refused_total", "Connections that were refused, by cause.", label="cause")
 drops = Counter("realtime_drops_total", "What was let go of on purpose, by cause.", label="cause")
 filled = Counter("realtime_events_filled_total", "Events read from the log because the bus had not brought them.")
 

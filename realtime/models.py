@@ -58,7 +58,7 @@ class Room(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0.01)],
-        help_text=_("Of one connection. Empty: no limit of its own."),
+        help_text=_("Of one person. Empty: no limit of its own."),
     )
     head = models.PositiveBigIntegerField(_("newest seq"), default=0, editable=False)
     tail = models.PositiveBigIntegerField(_("newest seq not kept"), default=0, editable=False)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from realtime import bus, conf, door, log, moderation, presence, rooms, tickets
+from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.batching import Batcher
 from realtime.bus import Changed
@@ -24,6 +25,7 @@ from realtime.feed import Standing
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.leaving import Notice
+from realtime.limits import Tally
 from realtime.log import Appended, Entry
 from realtime.moderation import Asked, Done
 from realtime.presence import Move, Roll
@@ -63,12 +65,17 @@ class Served(Protocol):
 
 
 class Node:
-    """A running process. `connections` are those that are open."""
+    """A running process.
+
+    `connections` are those that are open, `allowances` what those of a person share, `addresses` how many come from where.
+    """
 
     def __init__(self) -> None:
         settings = conf.current()
         self.id = secrets.token_hex(8)
         self.connections: set[Served] = set()
+        self.addresses = Tally(settings.CONNECTIONS_PER_ADDRESS)
+        self.allowances = Allowances()
         self._settings = settings
         self._lease_known = False
         self._writer: Batcher[Entry, Appended] = Batcher(

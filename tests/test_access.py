@@ -230,7 +230,8 @@ async def test_who_is_disconnected_is_told_to_stay_away(node: nodes.Node, scene:
     assert bob.lane.closed is None
 
 
-async def test_many_are_looked_at_with_a_handful_of_queries(node: nodes.Node, scene: Scene) -> None:
+async def test_many_are_looked_at_with_a_handful_of_queries(node: nodes.Node, scene: Scene, settings: Settings) -> None:
+    settings.REALTIME = {**settings.REALTIME, "CONNECTIONS_PER_PERSON": 0}
     guests = await enter(node, *[scene.first] * 150)
     counted = await sync_to_async(asked_for)([guest.connection.person for guest in guests])
     assert counted <= 4

@@ -26,6 +26,8 @@ def test_what_a_site_sets_counts_from_then_on(settings: Settings) -> None:
         ({"MAX_ROOMS": "3"}, "MAX_ROOMS"),
         ({"MAX_ROOMS": 0}, "MAX_ROOMS"),
         ({"LAG_SECONDS": 0}, "LAG_SECONDS"),
+        ({"TRUSTED_PROXIES": ["10.0.0.0/33"]}, "10.0.0.0/33.*TRUSTED_PROXIES"),
+        ({"TRUSTED_PROXIES": "10.0.0.1"}, "TRUSTED_PROXIES"),
         ({"PAGE_BYTES": 2**20}, "PAGE_BYTES"),
         ({"MAX_EVENT_BYTES": 2**20}, "MAX_EVENT_BYTES"),
         ([], "object"),

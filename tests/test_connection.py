@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,16 @@ from pytest_django import Settings
 from realtime import bus, conf, metrics
 from realtime.auth import NOBODY, Person
 from realtime.connection import Connection
-from realtime.errors import BadCredentials, Failed, Forbidden, Overloaded, RoomClosed, Unavailable, UnknownRoom
+from realtime.errors import (
+    BadCredentials,
+    Failed,
+    Forbidden,
+    Overloaded,
+    RoomClosed,
+    TooManyConnections,
+    Unavailable,
+    UnknownRoom,
+)
 from realtime.kinds import Actor
 from realtime.protocol import Frame
 from tests.support import kinds
@@ -403,6 +413,151 @@ async def test_a_room_may_allow_less(node: FakeNode) -> None:
     await join(connection, lane)
     await send(connection, "1", "2", TOPIC, "message", {"text": "hi"})
     assert (await refused(connection, lane, "message", {"text": "hi"}))["code"] == "rate_limited"
+
+
+async def test_a_persons_connections_share_what_they_may_do(node: FakeNode, settings: Settings) -> None:
+    settings.REALTIME = {"PERSON_COMMANDS_PER_SECOND": 0.01, "PERSON_COMMANDS_BURST": 3}
+    codes = []
+    for _ in range(3):
+        connection, lane = node.connect()
+        await join(connection, lane)
+        for ref in ("2", "3"):
+            await send(connection, "1", ref, TOPIC, "message", {"text": "hi"})
+            codes.append((await lane.reply(ref)).response.get("code"))
+    assert codes == [None, None, None, "rate_limited", "rate_limited", "rate_limited"]
+    another, lane = node.connect(Person("user:8", "bob", user_pk="8"))
+    await join(another, lane)
+    await send(another, "1", "2", TOPIC, "message", {"text": "hi"})
+    assert (await lane.reply("2")).ok
+
+
+async def test_leaving_and_joining_again_does_not_refill_a_rooms_allowance(node: FakeNode) -> None:
+    node.admitted = {"commands_per_second": 0.5}
+    for _ in range(2):
+        connection, lane = node.connect()
+        await join(connection, lane)
+        await send(connection, "1", "2", TOPIC, "message", {"text": "hi"})
+        said = await lane.reply("2")
+        connection.closed()
+    assert said.response["code"] == "rate_limited"
+
+
+async def test_typing_does_not_count_as_writing_nor_the_other_way_round(node: FakeNode, settings: Settings) -> None:
+    settings.REALTIME = {
+        "EPHEMERAL_PER_SECOND": 0.01,
+        "EPHEMERAL_BURST": 2,
+        "COMMANDS_PER_SECOND": 1,
+        "COMMANDS_BURST": 1,
+    }
+    connection, lane = node.connect()
+    await join(connection, lane)
+    refusals = metrics.refusals.values.get("rate_limited", 0)
+    for ref in ("2", "3"):
+        await send(connection, "1", ref, TOPIC, "typing", {})
+        assert (await lane.reply(ref)).ok
+    assert (await refused(connection, lane, "typing"))["code"] == "rate_limited"
+    assert len(node.signals) == 2
+    await send(connection, "1", "4", TOPIC, "message", {"text": "hi"})
+    assert (await lane.reply("4")).ok
+    assert metrics.refusals.values["rate_limited"] == refusals + 1
+
+
+async def test_a_person_may_have_only_so_many_connections(node: FakeNode, settings: Settings) -> None:
+    settings.REALTIME = {"CONNECTIONS_PER_PERSON": 2}
+    (first, _), _second = node.connect(), node.connect()
+    with pytest.raises(TooManyConnections):
+        node.connect()
+    assert len(node.connections) == 2
+    first.closed()
+    first.closed()
+    node.connect()
+    with pytest.raises(TooManyConnections):
+        node.connect()
+
+
+# Who is too fast
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second lasts a hundredth."""
+    monkeypatch.setattr("realtime.connection._FLOOD_PAUSE_SECONDS", 0.01)
+
+
+async def flood(connection: Connection, frame: list[Any]) -> None:
+    """Send until the connection is closed."""
+    async with asyncio.timeout(SECONDS):
+        while not connection.closing:
+            await send(connection, *frame)
+
+
+FLOODS = {
+    "commands": ["1", "2", TOPIC, "message", {"text": "hi"}],
+    "typing": ["1", "2", TOPIC, "typing", {}],
+    "joins": ["1", "1", TOPIC, "phx_join", {}],
+    "heartbeats": [None, "2", "phoenix", "heartbeat", {}],
+    "nonsense": ["1", "2", TOPIC, "nonsense", {}],
+    "elsewhere": ["1", "2", "room:elsewhere", "message", {}],
+    "earlier": ["0", "2", TOPIC, "message", {}],
+}
+
+
+@pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS)
+async def test_who_goes_on_flooding_is_told_and_closed_and_may_come_back(
+    node: FakeNode, settings: Settings, clock: None, frame: list[Any]
+) -> None:
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 100, "COMMANDS_BURST": 1, "FLOOD_REFUSALS": 10}
+    connection, lane = node.connect()
+    await join(connection, lane)
+    dropped = metrics.drops.values.get("too_fast", 0)
+    await flood(connection, frame)
+    assert lane.closed == (4005, "too fast")
+    assert [said.payload["code"] for said in lane.named("refusal")] == ["flooding"]
+    assert lane.named("refusal")[0].payload["retry_after"] > 0
+    assert metrics.drops.values["too_fast"] == dropped + 1
+
+
+async def test_who_makes_a_habit_of_it_is_asked_to_stay_away(node: FakeNode, settings: Settings, clock: None) -> None:
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 100, "COMMANDS_BURST": 1, "FLOOD_REFUSALS": 10}
+    codes = []
+    for _ in range(3):
+        connection, lane = node.connect()
+        await join(connection, lane)
+        await flood(connection, FLOODS["typing"])
+        assert lane.closed is not None
+        codes.append(lane.closed[0])
+    assert codes == [4005, 4005, 4502]
+    assert "retry_after" not in lane.named("refusal")[0].payload
+    assert lane.frames[-1] == ("1", "1", TOPIC, "phx_close", {})
+
+
+async def test_frames_that_come_too_fast_are_read_more_slowly_and_all_are_answered(
+    node: FakeNode, settings: Settings
+) -> None:
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 25, "COMMANDS_BURST": 1, "MAX_ROOMS": 1}
+    connection, lane = node.connect()
+    begun = time.monotonic()
+    for ref in range(5 + 10):
+        await send(connection, None, str(ref), "phoenix", "heartbeat", {})
+    assert time.monotonic() - begun > 0.09
+    assert [frame.ref for frame in lane.frames] == [str(ref) for ref in range(15)]
+
+
+async def test_who_leaves_while_it_is_held_up_is_let_go_at_once(
+    node: FakeNode, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime.connection._FLOOD_PAUSE_SECONDS", 1e6)
+    settings.REALTIME = {"EPHEMERAL_PER_SECOND": 1, "EPHEMERAL_BURST": 1, "FLOOD_REFUSALS": 1}
+    connection, lane = node.connect()
+    await join(connection, lane)
+    flooding = asyncio.create_task(flood(connection, FLOODS["typing"]))
+    await lane.event("refusal")
+    await settle()
+    assert not flooding.done()
+    connection.closed()
+    async with asyncio.timeout(SECONDS):
+        await flooding
+    assert lane.closed is None
 
 
 async def test_a_room_may_take_less_at_once(node: FakeNode) -> None:
@@ -809,6 +964,18 @@ async def test_in_a_room_a_guest_stays_a_guest(node: FakeNode) -> None:
     await join(connection, lane)
     assert (await join(connection, lane, "room:attic", "2", ticket=TICKET))["code"] == "invalid"
     assert connection.person is NOBODY
+
+
+async def test_who_comes_with_a_ticket_shares_what_that_person_may_do(node: FakeNode, settings: Settings) -> None:
+    settings.REALTIME = {"CONNECTIONS_PER_PERSON": 1}
+    node.people[TICKET] = ALICE
+    connection, lane = node.connect(NOBODY)
+    await join(connection, lane, ticket=TICKET)
+    with pytest.raises(TooManyConnections):
+        node.connect(connection.person)
+    node.connect(NOBODY)
+    connection.closed()
+    node.connect(connection.person)
 
 
 async def test_who_is_somebody_stays_that_and_the_ticket_unused(node: FakeNode) -> None:

@@ -133,6 +133,12 @@ def test_the_metrics_are_listed_as_they_are() -> None:
     assert sorted(map(tuple, listed)) == sorted((metric.name, metric.kind, metric.says) for metric in declared)
 
 
+def test_the_causes_for_which_connections_are_refused_are_listed() -> None:
+    listed = {word for causes, _ in table(OPERATE, "cause", "who was turned away") for word in words(causes)}
+    named = set(re.findall(r'turned_away\.add\(value="(\w+)"\)|_turn_away\(.*, "(\w+)"\)', source("*.py")))
+    assert {cause for pair in named for cause in pair if cause} <= listed
+
+
 def test_the_causes_of_drops_are_listed_as_they_are() -> None:
     listed = {cause for cause, _ in table(OPERATE, "cause", "what was let go of")}
     assert listed == set(re.findall(r'drops\.add\(value="(\w+)"\)', source("*.py")))

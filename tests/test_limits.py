@@ -1,9 +1,10 @@
-"""The token bucket."""
+"""Token buckets, and how many of a kind."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.limits import Bucket
+from realtime import limits
+from realtime.limits import Bucket, Tally
 
 
 def test_a_burst_goes_through_and_then_the_rate_holds() -> None:
@@ -47,3 +48,51 @@ def test_no_more_is_allowed_than_the_burst_and_the_rate_over_time(rate: float, b
         now += step
         taken += bucket.take(now) == 0.0
         assert taken <= burst + rate * now + 1e-6
+
+
+def test_what_is_taken_on_credit_is_paid_back_first() -> None:
+    bucket = Bucket(rate=1.0, burst=1, now=0.0)
+    for _ in range(3):
+        bucket.spend()
+    assert bucket.wait(0.0) == 3.0
+    assert bucket.wait(3.0) == 0.0
+
+
+def test_of_several_buckets_each_gives_one() -> None:
+    buckets = [Bucket(1.0, 2, 0.0), Bucket(1.0, 3, 0.0)]
+    assert [limits.take(buckets, 0.0) for _ in range(3)] == [0.0, 0.0, 1.0]
+
+
+def test_where_one_bucket_is_empty_none_gives_anything_and_the_longest_wait_is_said() -> None:
+    full, empty, emptier = Bucket(1.0, 1, 0.0), Bucket(0.5, 1, 0.0), Bucket(0.1, 1, 0.0)
+    assert not any(bucket.take(0.0) for bucket in (empty, emptier))
+    assert limits.take([full, empty, emptier], 0.0) == 10.0
+    assert full.take(0.0) == 0.0
+
+
+def test_a_tally_lets_in_as_many_as_may_be_of_each_name() -> None:
+    tally = Tally(2)
+    assert [tally.enter("a"), tally.enter("a"), tally.enter("a"), tally.enter("b")] == [True, True, False, True]
+    tally.leave("a")
+    assert tally.enter("a")
+
+
+def test_a_tally_without_a_limit_lets_in_any_number() -> None:
+    tally = Tally(0)
+    assert all(tally.enter("a") for _ in range(1000))
+
+
+def test_what_has_no_name_is_not_counted() -> None:
+    tally = Tally(1)
+    assert all(tally.enter(None) for _ in range(10))
+    tally.leave(None)
+    assert len(tally) == 0
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=60))
+def test_a_tally_keeps_nothing_of_those_who_have_left(names: list[str]) -> None:
+    tally = Tally(5)
+    let_in = [name for name in names if tally.enter(name)]
+    for name in let_in:
+        tally.leave(name)
+    assert len(tally) == 0

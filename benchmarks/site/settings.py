@@ -15,5 +15,11 @@ if layer := os.environ.get("CHANNEL_LAYER"):
     CHANNEL_LAYERS["default"]["BACKEND"] = layer
 
 # Limits are on and looked at with every command, but high enough for the load.
-REALTIME = {"COMMANDS_PER_SECOND": 100_000, "COMMANDS_BURST": 100_000}
+REALTIME = {
+    "COMMANDS_PER_SECOND": 100_000,
+    "COMMANDS_BURST": 100_000,
+    "PERSON_COMMANDS_PER_SECOND": 100_000,
+    "PERSON_COMMANDS_BURST": 100_000,
+    "CONNECTIONS_PER_PERSON": 0,
+}
 ROOM_COMMANDS_PER_SECOND = 100_000

@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                     "commands_per_second",
                     models.FloatField(
                         blank=True,
-                        help_text="Of one connection. Empty: no limit of its own.",
+                        help_text="Of one person. Empty: no limit of its own.",
                         null=True,
                         validators=[django.core.validators.MinValueValidator(0.01)],
                         verbose_name="commands a second",

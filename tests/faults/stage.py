@@ -28,7 +28,10 @@ notes: list[str] = []
 _numbers = itertools.count(1)
 
 # Short leases and pings, so that nobody has to wait for the defaults; no limit on how much a crowd says.
-DEFAULTS: dict[str, Any] = {"COMMANDS_PER_SECOND": 0, "LEASE_SECONDS": 6, "SWEEP_SECONDS": 2}
+DEFAULTS: dict[str, Any] = {
+    "COMMANDS_PER_SECOND": 0, "PERSON_COMMANDS_PER_SECOND": 0, "EPHEMERAL_PER_SECOND": 0, "LEASE_SECONDS": 6,
+    "SWEEP_SECONDS": 2,
+}  # fmt: skip
 
 COME = """
 import secrets

@@ -193,7 +193,13 @@ class Weight:
 async def node(transactional_db: None, settings: Settings) -> AsyncIterator[nodes.Node]:
     """A node over the test's own database, which does nothing by itself."""
     seldom = ("CATCH_UP_SECONDS", "SWEEP_SECONDS", "LEASE_SECONDS", "GROUP_RENEW_SECONDS", "ACCESS_SECONDS")
-    limits = {"PRESENCE_GATHER_SECONDS": 0.01, "COMMANDS_PER_SECOND": 0, "RECENT_EVENTS": 50, "KEEP_EVENTS": 100}
+    limits = {
+        "PRESENCE_GATHER_SECONDS": 0.01,
+        "COMMANDS_PER_SECOND": 0,
+        "PERSON_COMMANDS_PER_SECOND": 0,
+        "RECENT_EVENTS": 50,
+        "KEEP_EVENTS": 100,
+    }
     settings.REALTIME = dict.fromkeys(seldom, NEVER) | limits
     open_before = (metrics.connections.values[""], metrics.subscriptions.values[""])
     node = nodes.Node()

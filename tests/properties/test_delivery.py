@@ -31,6 +31,8 @@ from tests.support.wsclient import Frame
 PAGE = 3
 SMALL = {
     "COMMANDS_PER_SECOND": 0,
+    "PERSON_COMMANDS_PER_SECOND": 0,
+    "EPHEMERAL_PER_SECOND": 0,
     "MAX_REPLIES": 8,
     "PAGE_EVENTS": PAGE,
     "PRESENCE_GATHER_SECONDS": 0,

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from realtime import bus, protocol
+from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.connection import Connection
 from realtime.credentials import Credentials
@@ -224,6 +225,7 @@ class FakeNode:
         self.kind = kind
         self.hub = Hub("here", self.log, lambda *_: None)
         self.connections: set[Served] = set()
+        self.allowances = Allowances()
         self.entries: list[Entry] = []
         self.signals: list[tuple[int, bytes]] = []
         self.moderated: list[Asked] = []

@@ -1,0 +1,93 @@
+"""What all of a person's connections on this process share: how many there may be, and how much they may do together.
+
+Who has left is remembered among the last few thousand, so that nobody starts afresh by coming back. Memory is bounded by the
+connections that are open. Time is an argument.
+"""
+
+from __future__ import annotations
+
+from realtime import conf
+from realtime.auth import Person
+from realtime.conf import Settings
+from realtime.errors import TooManyConnections
+from realtime.limits import Bucket
+
+_REMEMBERED = 2000
+_ROOMS = 500
+
+# Who floods is asked to come back so often within so many seconds, and then to stay away.
+_RETURNS = 2
+_RETURNS_SECONDS = 600.0
+
+
+class Allowance:
+    """One person's. What few need is made when it is needed."""
+
+    __slots__ = ("_ephemerals", "_returns", "_rooms", "commands", "connections", "person")
+
+    def __init__(self, person: Person, settings: Settings, now: float) -> None:
+        self.person = person
+        self.connections = 0
+        self.commands = Bucket(settings.PERSON_COMMANDS_PER_SECOND, settings.PERSON_COMMANDS_BURST, now)
+        self._ephemerals: Bucket | None = None
+        self._returns: Bucket | None = None
+        self._rooms: dict[int, Bucket] | None = None
+
+    def ephemerals(self, now: float) -> Bucket:
+        if self._ephemerals is None:
+            settings = conf.current()
+            self._ephemerals = Bucket(settings.EPHEMERAL_PER_SECOND, settings.EPHEMERAL_BURST, now)
+        return self._ephemerals
+
+    def returns(self, now: float) -> Bucket:
+        """Return how often one who floods may come back."""
+        if self._returns is None:
+            self._returns = Bucket(_RETURNS / _RETURNS_SECONDS, _RETURNS, now)
+        return self._returns
+
+    def room(self, room_pk: int, rate: float, now: float) -> Bucket:
+        """Return the bucket of a room that has a rate of its own; leaving and joining again does not fill it."""
+        rooms = self._rooms = {} if self._rooms is None else self._rooms
+        bucket = rooms.pop(room_pk, None)
+        if bucket is None or bucket.rate != rate:
+            bucket = Bucket(rate, rate * 2, now)
+        rooms[room_pk] = bucket
+        if len(rooms) > _ROOMS:
+            del rooms[next(iter(rooms))]
+        return bucket
+
+
+class Allowances:
+    """Those of everybody here, by the person's id."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, Allowance] = {}
+        self._left: dict[str, Allowance] = {}
+
+    def __len__(self) -> int:
+        return len(self._here) + len(self._left)
+
+    def enter(self, person: Person, now: float) -> Allowance:
+        """Count one more connection of a person, or raise `TooManyConnections`."""
+        settings = conf.current()
+        most = settings.CONNECTIONS_PER_PERSON
+        allowance = self._here.get(person.id)
+        if allowance is None:
+            allowance = self._left.pop(person.id, None) or Allowance(person, settings, now)
+            self._here[person.id] = allowance
+        elif most and allowance.connections >= most:
+            raise TooManyConnections
+        allowance.connections += 1
+        return allowance
+
+    def leave(self, allowance: Allowance) -> None:
+        person = allowance.person
+        allowance.connections -= 1
+        if allowance.connections:
+            return
+        del self._here[person.id]
+        if person.user_pk is None and person.session_key is None:
+            return  # a guest without a session never is the same again
+        self._left[person.id] = allowance
+        if len(self._left) > _REMEMBERED:
+            del self._left[next(iter(self._left))]
