@@ -10,6 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 from django.template import Context, Template
 from django.test import RequestFactory
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from realtime import rooms
@@ -142,6 +143,21 @@ def test_an_event_without_a_text_is_no_line_of_a_chat(room: Room, request_of: An
     html = render("{% realtime_room snapshot %}", request_of(), snapshot=rooms.snapshot("den", request_of()))
     assert 'data-seq="1"' in html
     assert 'data-seq="2"' not in html
+
+
+@pytest.mark.parametrize("text", [None, 5, ["x"], {}])
+def test_a_text_that_is_none_is_no_line_of_a_chat(room: Room, request_of: Any, text: Any) -> None:
+    rooms.publish(room, "message", {"text": text})
+    html = render("{% realtime_room snapshot %}", request_of(), snapshot=rooms.snapshot("den", request_of()))
+    assert ('data-seq="3"' in html, 'data-seq="4"' in html) == (True, False)
+
+
+@pytest.mark.parametrize(("zone", "label"), [("UTC", "12:00 UTC"), ("Asia/Tokyo", "21:00 JST")])
+def test_a_time_says_of_which_zone_it_is(room: Room, request_of: Any, zone: str, label: str) -> None:
+    room.events.update(at="2026-03-01T12:00:00Z")
+    with timezone.override(zone):
+        html = render("{% realtime_room snapshot %}", request_of(), snapshot=rooms.snapshot("den", request_of()))
+    assert re.findall(r">(\d\d:\d\d[^<]*)</time>", html) == [label, label]
 
 
 def test_who_would_have_to_log_in_is_told_how_and_sent_back_here(room: Room, request_of: Any) -> None:

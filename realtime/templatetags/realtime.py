@@ -91,7 +91,7 @@ class Line:
 @register.filter
 def realtime_lines(snapshot: Any) -> Iterator[Line]:
     """The snapshot's events that have, or had, a text, as lines with day breaks and grouping."""
-    said = (event for event in snapshot.events if event.get("removed") or "text" in event["data"])
+    said = (event for event in snapshot.events if event.get("removed") or isinstance(event["data"].get("text"), str))
     return arrange(said, snapshot.you.id)
 
 

@@ -145,6 +145,25 @@ def test_what_was_not_sent_before_a_reload_is_sent_after_it(visit: Visit, embedd
     expect(again.locator("[data-rt-state]")).to_have_count(0)
 
 
+def test_what_was_being_written_survives_a_reload_in_its_room_alone(visit: Visit, embedded_site: Site) -> None:
+    slug, other = embedded_site.room(), embedded_site.room()
+    chat = Chat(visit(f"/rooms/{slug}/", "alice")).is_joined()
+    chat.box.press_sequentially("one")
+    chat.box.press("Shift+Enter")
+    chat.box.press_sequentially("two")
+    height = chat.box.bounding_box()
+    chat.page.reload()
+    expect(chat.box).to_have_value("one\ntwo")
+    assert chat.box.bounding_box() == height
+    chat.page.goto(f"/rooms/{other}/")
+    expect(chat.is_joined().box).to_have_value("")
+    chat.page.goto(f"/rooms/{slug}/")
+    chat.is_joined().box.press("Enter")
+    chat.expect_texts(["one\ntwo"])
+    chat.page.reload()
+    expect(chat.is_joined().box).to_have_value("")
+
+
 def test_a_message_that_is_refused_says_why_and_can_be_thrown_away(visit: Visit, embedded_site: Site) -> None:
     chat = Chat(visit(f"/rooms/{embedded_site.room()}/", "alice")).is_joined()
     chat.box.evaluate("(box) => box.removeAttribute('maxlength')")
@@ -319,6 +338,7 @@ def test_history_reads_without_script(visit: Visit, embedded_site: Site) -> None
     fill(embedded_site, slug, 1, 3)
     page = visit(f"/rooms/{slug}/", "alice", java_script_enabled=False)
     Chat(page).expect_texts(["line 1", "line 2", "line 3"])
+    expect(page.locator("[data-rt-at]").first).to_have_text(re.compile(r"^\d\d:\d\d UTC$"))
     expect(page.locator("noscript p")).to_be_visible()
     expect(page.get_by_label("Message", exact=True)).to_be_hidden()
 

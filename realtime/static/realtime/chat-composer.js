@@ -1,15 +1,19 @@
-/** Where one writes: Enter sends, Shift and Enter begins a new line, and the box grows with the text. */
+/** Where one writes: Enter sends, Shift and Enter begins a new line, the box grows with the text, a reload loses none of it. */
 export class Composer {
   #form;
   #box;
+  #draft;
 
   /**
    * @param {HTMLFormElement} form
+   * @param {import("./chat-draft.js").Draft} draft
    * @param {{send: (text: string) => void, type: () => void}} tell
    */
-  constructor(form, { send, type }) {
+  constructor(form, draft, { send, type }) {
     this.#form = form;
+    this.#draft = draft;
     this.#box = form.querySelector("textarea");
+    this.#box.value ||= draft.text;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send(send);
@@ -21,18 +25,21 @@ export class Composer {
     });
     this.#box.addEventListener("input", () => {
       this.#fit();
+      this.#draft.text = this.#box.value;
       if (this.#box.value.trim()) type();
     });
   }
 
   set isAllowed(can) {
     this.#form.hidden = !can;
+    if (can) this.#fit();
   }
 
   #send(send) {
     const text = this.#box.value.trim();
     if (!text) return;
     this.#box.value = "";
+    this.#draft.text = "";
     this.#fit();
     send(text);
     this.#box.focus();

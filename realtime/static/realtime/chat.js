@@ -1,12 +1,14 @@
 /** The chat's page: wires the room to its lines, to what one writes, and to who else is writing. */
 
 import { Composer } from "./chat-composer.js";
+import { Draft } from "./chat-draft.js";
 import { History } from "./chat-history.js";
 import { LineMaker } from "./chat-line.js";
 import { Lines } from "./chat-lines.js";
 import { Outbox } from "./chat-outbox.js";
 import { Scroll } from "./chat-scroll.js";
 import { Typing } from "./chat-typing.js";
+import { tabStorage } from "./world.js";
 
 /**
  * @param {Element} element
@@ -25,7 +27,8 @@ export function mount(element, page) {
   const history = new History(room, lines, scroll, snapshot);
   const outbox = new Outbox(part("outbox"), page, maker, you);
   const typing = new Typing(part("typing"), page);
-  const composer = new Composer(part("composer"), {
+  const draft = new Draft(tabStorage(), you()?.id ?? "", room.slug);
+  const composer = new Composer(part("composer"), draft, {
     type: () => typing.say(),
     send: (text) => {
       typing.rest();

@@ -36,7 +36,7 @@ export function furnish(replacements) {
 }
 
 /** Reading `sessionStorage` throws where the person has forbidden it. @returns {TabStorage | null} */
-function tabStorage() {
+export function tabStorage() {
   try {
     return globalThis.sessionStorage ?? null;
   } catch {
