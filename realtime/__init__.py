@@ -17,6 +17,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 2  batching.py     what arrives while a database call is under way goes together in the next one
 3  auth.py         who is this (session, guest), and from which origin
 3  tickets.py      issue, redeem, sweep: the one writer of Ticket
+3  apikeys.py      make, revoke, identify: the one writer of an ApiKey's digest
 4  allowances.py   what all of a person's connections share
 4  policy.py       may this person see, join, act, moderate
 4  statements.py   the statements of an append and of entering, written out
@@ -44,6 +45,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 12 routing.py      the WebSocket routes
 13 asgi.py         the whole WebSocket branch: origin, then routes
 13 urls.py         the HTTP routes
+13 keyadmin.py     API keys in the admin
 13 admin.py        rooms, memberships, the log to read, who is here
 13 apps.py         finds every installed app's kinds
 13 templatetags/   a room in any template

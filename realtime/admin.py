@@ -22,6 +22,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from realtime import keyadmin as keyadmin  # registers the keys
 from realtime import kinds, presence, rooms
 from realtime.models import Event, Membership, Room
 

@@ -33,14 +33,26 @@ from realtime.kinds import Actor
 GUEST_SESSION_KEY = "realtime_guest"
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """What an API key is for: rooms, by slug, and commands, by name. Nothing else."""
+
+    key_pk: int
+    rooms: frozenset[str]
+    commands: frozenset[str]
+
+
 class Person(msgspec.Struct, frozen=True):
-    """Somebody, as the rooms see them. `user_pk` is None for a guest, `session_key` None without a session."""
+    """Somebody, as the rooms see them. `user_pk` is None for a guest, `session_key` None without a session.
+
+    Who comes with an API key has its `grant`, and the `user_pk` of its owner.
+    """
 
     id: str
     name: str
     user_pk: str | None = None
     is_staff: bool = False
     session_key: str | None = None
+    grant: Grant | None = None
 
     @property
     def actor(self) -> Actor:

@@ -100,7 +100,7 @@ class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
     """An account, a session or a room is not what it was: who came with it is looked at again. Told to every process.
 
     `user`: a user's pk. `session`: a session key that has ended. `room`: a room's pk. `disconnect`: the pk of a user who has to
-    go. Empty, or 0, where it is not about one.
+    go. `key`: the pk of an API key. Empty, or 0, where it is not about one.
     """
 
     user: str = ""
@@ -108,6 +108,7 @@ class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
     session: str = ""
     room: int = 0
     room_pk: int = EVERYWHERE
+    key: int = 0
 
     def ends(self, person: Person) -> bool:
         """Say whether this ends somebody's access at once. Guests have none to lose."""
@@ -117,6 +118,8 @@ class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
 
     def concerns(self, person: Person, room_pks: list[int]) -> bool:
         """Say whether somebody who is in these rooms has to be looked at again."""
+        if self.key:
+            return person.grant is not None and person.grant.key_pk == self.key
         return (bool(self.user) and self.user == person.user_pk) or (bool(self.room) and self.room in room_pks)
 
 

@@ -359,11 +359,13 @@ class Connection:
 
     async def _moderate(self, push: Push, joined: Joined) -> None:
         self._pace.command(time.monotonic())
+        policy.check_command(self.person, push.event)
         request = moderation.parse(push.event, push.payload)
         done = await self._node.moderate(Asked(joined.admission.room_pk, self.person, request))
         self._send(protocol.reply(push, done))
 
     async def _command(self, push: Push, joined: Joined) -> None:
+        policy.check_command(self.person, push.event)
         command, key = joined.command(push)
         if isinstance(command, Ephemeral):
             self._signal(push, joined, command)

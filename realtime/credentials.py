@@ -1,7 +1,7 @@
 """What somebody shows to say who they are: the cookies of a browser, or a token in their place. Never both.
 
-A token is a secret that this site made: a ticket (`tickets`). It travels in a header of the handshake, never in an address, as
-addresses end up in logs. It is kept as its digest only, and what holds one does not show it.
+A token is a secret that this site made: a ticket (`tickets`) or an API key (`apikeys`). It travels in a header, never in an
+address, as addresses end up in logs. It is kept as its digest only, and what holds one does not show it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Any
 
 TICKET = "rt_ticket_"
 """How a ticket begins, so that people and programs that look for leaked secrets know it when they see it."""
+
+KEY = "rt_key_"
+"""How an API key begins."""
 
 _PHOENIX = "base64url.bearer.phx."
 _STANDARD = str.maketrans("-_", "+/")  # phoenix.js writes the standard alphabet, whatever its prefix says

@@ -1,7 +1,8 @@
 """The tables: columns and constraints, no logic.
 
 Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; `tickets` writes
-Ticket; people write the rest of Room and Membership, in the admin or in the site's code.
+Ticket; `apikeys` writes the digest of an ApiKey and when it was used and revoked; people write the rest of ApiKey and Room, and
+Membership, in the admin or in the site's code.
 """
 
 from __future__ import annotations
@@ -111,6 +112,44 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} · {self.expires_at}"
+
+
+class ApiKey(models.Model):
+    """A backend's way in. Of the key itself only the digest is kept, and how it begins, to know it by."""
+
+    name = models.CharField(
+        _("name"), max_length=200, help_text=_("Who others see at work in the rooms: what this key is for.")
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="+",
+        verbose_name=_("owner"),
+        help_text=_("The key may do nothing that this user may not, and ends when the account does."),
+    )
+    rooms = models.ManyToManyField(
+        Room, blank=True, related_name="+", verbose_name=_("rooms"), help_text=_("Where it may be. None: nowhere.")
+    )
+    commands = models.CharField(
+        _("commands"),
+        max_length=1000,
+        blank=True,
+        help_text=_("What it may do there: names of commands with spaces between them. None: only read."),
+    )
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, help_text=_("Empty: never."))
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(_("begins with"), max_length=20, editable=False)
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        ordering = ("name", "pk")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Event(models.Model):

@@ -15,6 +15,7 @@ from realtime import conf
 from realtime.auth import Person
 from realtime.errors import Forbidden, LoginRequired, RoomClosed
 from realtime.models import Access, Membership, Role, Room
+from realtime.protocol import RESERVED_PREFIXES
 
 
 class Policy:
@@ -68,6 +69,18 @@ def roles(pairs: Iterable[tuple[int, Person]]) -> dict[tuple[int, str], str]:
     return {(room_pk, str(user_pk)): role for room_pk, user_pk, role in rows}
 
 
+def check_command(person: Person, name: str) -> None:
+    """Raise `Forbidden` where somebody came with an API key that is not for this command. What it is not for is never asked."""
+    if person.grant is not None and name not in person.grant.commands:
+        raise Forbidden
+
+
+def check_reach(person: Person, slug: str) -> None:
+    """Raise `Forbidden` where somebody came with an API key that is not for this room, if there is one."""
+    if person.grant is not None and slug not in person.grant.rooms:
+        raise Forbidden
+
+
 def check_see(person: Person, room: Room, role: str | None) -> None:
     """Raise the refusal that this person gets for the room's page, if any."""
     if not current().may_see(person, room, role):
@@ -76,6 +89,7 @@ def check_see(person: Person, room: Room, role: str | None) -> None:
 
 def check_join(person: Person, room: Room, role: str | None) -> None:
     """Raise the refusal that this person hears on joining, if any."""
+    check_reach(person, room.slug)
     if not current().may_join(person, room, role):
         raise no(person)
     if room.closed:
@@ -84,6 +98,7 @@ def check_join(person: Person, room: Room, role: str | None) -> None:
 
 def check_act(person: Person, room: Room, role: str | None) -> None:
     """Raise the refusal that this person hears on a command, if any."""
+    check_reach(person, room.slug)
     if not current().may_act(person, room, role):
         raise no(person)
     if room.closed:
@@ -97,7 +112,14 @@ def can(person: Person, room: Room, role: str | None) -> list[str]:
         "act": policy.may_act(person, room, role) and not room.closed,
         "moderate": policy.may_moderate(person, room, role),
     }
-    return [verb for verb, allowed in verbs.items() if allowed]
+    return [verb for verb, allowed in verbs.items() if allowed and _granted(person, verb)]
+
+
+def _granted(person: Person, verb: str) -> bool:
+    """Say whether an API key is for anything of this sort: moderating goes by commands of the protocol's own."""
+    if person.grant is None:
+        return True
+    return any(name.startswith(RESERVED_PREFIXES) == (verb == "moderate") for name in person.grant.commands)
 
 
 def no(person: Person) -> LoginRequired | Forbidden:

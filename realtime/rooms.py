@@ -236,10 +236,11 @@ def admit(requests: Sequence[tuple[str, Person]]) -> list[Admission | Refusal]:
 
 
 def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, str], str]) -> Admission | Refusal:
-    if row is None:
-        return UnknownRoom(slug)
-    role = roles.get((row.pk, person.user_pk or ""))
     try:
+        policy.check_reach(person, slug)
+        if row is None:
+            raise UnknownRoom(slug)
+        role = roles.get((row.pk, person.user_pk or ""))
         policy.check_join(person, row, role)
         state = _state(row)
     except Refusal as refusal:

@@ -12,12 +12,12 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpRequest
 
 from realtime import bus, log
 from realtime.bus import Changed
-from realtime.models import Membership, Room
+from realtime.models import ApiKey, Membership, Room
 
 
 def connect() -> None:
@@ -26,7 +26,9 @@ def connect() -> None:
     for signal in (post_save, post_delete):
         signal.connect(_user_changed, sender=get_user_model(), dispatch_uid="realtime")
         signal.connect(_membership_changed, sender=Membership, dispatch_uid="realtime")
+        signal.connect(_key_changed, sender=ApiKey, dispatch_uid="realtime")
     post_save.connect(_room_changed, sender=Room, dispatch_uid="realtime")
+    m2m_changed.connect(_key_changed, sender=ApiKey.rooms.through, dispatch_uid="realtime")
 
 
 def _logged_out(request: HttpRequest | None, **kwargs: Any) -> None:
@@ -48,6 +50,11 @@ def _membership_changed(instance: Membership, **kwargs: Any) -> None:
 def _room_changed(instance: Room, *, created: bool, **kwargs: Any) -> None:
     if not created:
         _tell(Changed(room=instance.pk))
+
+
+def _key_changed(instance: ApiKey, *, created: bool = False, **kwargs: Any) -> None:
+    if not created:
+        _tell(Changed(key=instance.pk))
 
 
 def _tell(changed: Changed) -> None:

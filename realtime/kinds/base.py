@@ -118,9 +118,27 @@ def names() -> list[str]:
     return sorted(_kinds)
 
 
+def command_names() -> list[str]:
+    """Return the names of all commands of all kinds."""
+    return sorted({name for kind in _kinds.values() for name in kind._by_name})
+
+
 def choices() -> list[tuple[str, str]]:
     """Return (name, title) of every kind, for a form."""
     return [(name, _kinds[name].title or name) for name in names()]
 
 
-__all__ = ["Actor", "Command", "Ephemeral", "Fact", "Kind", "Refusal", "State", "choices", "get", "names", "register"]
+__all__ = [
+    "Actor",
+    "Command",
+    "Ephemeral",
+    "Fact",
+    "Kind",
+    "Refusal",
+    "State",
+    "choices",
+    "command_names",
+    "get",
+    "names",
+    "register",
+]

@@ -221,6 +221,63 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ApiKey",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Who others see at work in the rooms: what this key is for.",
+                        max_length=200,
+                        verbose_name="name",
+                    ),
+                ),
+                (
+                    "commands",
+                    models.CharField(
+                        blank=True,
+                        help_text="What it may do there: names of commands with spaces between them. None: only read.",
+                        max_length=1000,
+                        verbose_name="commands",
+                    ),
+                ),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, help_text="Empty: never.", null=True, verbose_name="expires"),
+                ),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("hint", models.CharField(editable=False, max_length=20, verbose_name="begins with")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="made")),
+                ("last_used_at", models.DateTimeField(editable=False, null=True, verbose_name="last used")),
+                ("revoked_at", models.DateTimeField(editable=False, null=True, verbose_name="revoked")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        help_text="The key may do nothing that this user may not, and ends when the account does.",
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
+                (
+                    "rooms",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Where it may be. None: nowhere.",
+                        related_name="+",
+                        to="realtime.room",
+                        verbose_name="rooms",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "API key",
+                "verbose_name_plural": "API keys",
+                "ordering": ("name", "pk"),
+            },
+        ),
+        migrations.CreateModel(
             name="Event",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
