@@ -11,5 +11,7 @@ questions/    a module per question: measures, and says which ratio was to be re
 results.py    what a question answers: samples, medians, ratios
 plots.py      an SVG per question, for light and dark
 report.py     docs/benchmarks.md
-scaling.py    the measured part of docs/scaling.md
+measured.py   the measured parts of pages that are written by hand
+scaling.py    that of docs/scaling.md
+production.py that of docs/howto/deploy.md
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import machine, questions, report, scaling
+from benchmarks import machine, production, questions, report, scaling
 from benchmarks.bench import FULL, QUICK, ROOT, Bench, Sizes, say
 
 _RESULTS = "results.json"
@@ -44,6 +44,7 @@ def measure(sizes: Sizes, wanted: list[str], out: Path) -> None:
             found.write(kept)
             report.publish(found, out / "benchmarks.md", out / "images" / "benchmarks")
             scaling.write(found, out / "scaling.md")
+            production.write(found, out / "howto" / "deploy.md")
     say(f"{out / 'benchmarks.md'} is written.")
 
 

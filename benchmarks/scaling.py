@@ -9,12 +9,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import measured
 from benchmarks import subjects as known
 from benchmarks.questions import growth, processes, spread
 from benchmarks.report import Report
-from benchmarks.results import Samples, number
-
-_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
+from benchmarks.results import number
 
 ROOM = 50
 MESSAGES_A_MINUTE = 1.0
@@ -39,24 +38,20 @@ class Costs:
 def write(report: Report, page: Path) -> None:
     """Replace the measured part, where every question that it rests on has been answered."""
     costs = _costs(report)
-    if costs is None or not page.exists():
-        return
-    before, _, rest = page.read_text().partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    warning = "*From a run with `--quick`: these numbers mean nothing.*\n\n" if report.quick else ""
-    page.write_text(f"{before}{_BEGIN}\n\n{warning}{_table(costs)}\n\n{_deployments(costs)}\n\n{_END}{after}")
+    if costs is not None:
+        measured.fill(page, f"{_table(costs)}\n\n{_deployments(costs)}", quick=report.quick)
 
 
 def _costs(report: Report) -> Costs | None:
     lane = known.LANE.name
     found = [
-        _cell(report, "growth", lane, 1, first=str(_largest(report))),
-        _cell(report, "spread", spread.SPREAD, 1, first="1"),
-        _cell(report, "processes", processes.NAMES[2], 2, first="1"),
-        _cell(report, "memory", lane, 0),
-        _cell(report, "memory", lane, 1),
-        _cell(report, "connect", lane, 0),
-        _cell(report, "append", known.LANE.on_postgres().name, 0),
+        measured.median(report, "growth", lane, 1, first=str(_largest(report))),
+        measured.median(report, "spread", spread.SPREAD, 1, first="1"),
+        measured.median(report, "processes", processes.NAMES[2], 2, first="1"),
+        measured.median(report, "memory", lane, 0),
+        measured.median(report, "memory", lane, 1),
+        measured.median(report, "connect", lane, 0),
+        measured.median(report, "append", known.LANE.on_postgres().name, 0),
     ]
     values = [value for value in found if value is not None]
     return Costs(*values) if len(values) == len(found) else None
@@ -66,15 +61,6 @@ def _largest(report: Report) -> int:
     answer = report.answers.get("growth")
     sizes = [int(str(cells[0])) for name, cells in answer.rows if name == known.LANE.name] if answer else []
     return max(sizes, default=growth.CLIENTS[-1])
-
-
-def _cell(report: Report, key: str, row: str, column: int, first: str = "") -> float | None:
-    """Return the median in a row, the one whose first cell is `first` where there are several."""
-    answer = report.answers.get(key)
-    rows = answer.rows if answer else []
-    cells = next((cells for name, cells in rows if name == row and (not first or str(cells[0]) == first)), None)
-    cell = cells[column] if cells else None
-    return cell.median if isinstance(cell, Samples) else None
 
 
 def _table(costs: Costs) -> str:
