@@ -19,9 +19,22 @@ class ContentSecurityPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if not (settings.DEBUG and response.status_code == 500):  # Django's own error page is all inline
-            response.headers.setdefault("Content-Security-Policy", policy(request))
+        chosen = TECHNICAL if is_technical(response) else policy(request)
+        response.headers.setdefault("Content-Security-Policy", chosen)
         return response
+
+
+TECHNICAL = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""For the pages with which Django itself says what went wrong, in development alone: their script and style are inline."""
+
+
+def is_technical(response: HttpResponseBase) -> bool:
+    """Say whether this is such a page. All of them say so in markup, which nothing that people write ever is."""
+    if not settings.DEBUG or response.status_code < 400 or not isinstance(response, HttpResponse):
+        return False
+    return b"because you have <code>DEBUG = True</code>" in response.content
 
 
 def policy(request: HttpRequest) -> str:

@@ -111,6 +111,27 @@ def test_every_answer_forbids_inline_script_and_style(site: None, client: Client
     assert "ws://testserver" in policy
 
 
+def test_in_development_djangos_own_pages_of_what_went_wrong_can_be_read(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DEBUG = True
+    client.raise_request_exception = False
+    monkeypatch.setattr(rooms, "visible", lambda user: 1 / 0)
+    for path, status in (("/nowhere/", 404), ("/", 500)):
+        page = client.get(path)
+        assert (page.status_code, "<style" in page.text) == (status, True)
+        assert "style-src 'unsafe-inline'" in page["Content-Security-Policy"]
+        assert "connect-src" not in page["Content-Security-Policy"]
+
+
+def test_in_development_the_demos_own_pages_are_as_strict_as_ever(site: None, client: Client, settings: Any) -> None:
+    settings.DEBUG = True
+    rooms.publish("lobby", "message", {"text": "because you have <code>DEBUG = True</code>"})
+    for path, status in (("/rooms/lobby/", 200), ("/rooms/no-such-room/", 404)):
+        page = client.get(path)
+        assert (page.status_code, "unsafe" in page["Content-Security-Policy"]) == (status, False)
+
+
 def test_browsers_find_an_icon_where_they_look_for_one(client: Client) -> None:
     assert client.get("/favicon.ico")["Location"].endswith(".svg")
 
