@@ -40,7 +40,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 10 servers/        fast lanes into particular ASGI servers
 11 consumers.py    the WebSocket transport
 11 views.py        health and metrics
-11 api.py          for clients, over HTTP: tickets
+11 api.py          for clients, over HTTP: tickets, and a backend's commands
 11 checks.py       what is set up wrongly, said at start-up
 12 routing.py      the WebSocket routes
 13 asgi.py         the whole WebSocket branch: origin, then routes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from realtime import conf, kinds, protocol
+from realtime import conf, kinds, protocol, rooms
 from realtime.errors import Invalid
 from realtime.hub import Hub
 from realtime.kinds import Actor, Command
@@ -27,9 +27,7 @@ class Joined:
 
     def command(self, push: Push) -> tuple[Command, str | None]:
         """Return the command that a push asks for, and its key, or raise a refusal."""
-        key = push.payload.pop("key", None)
-        if key is not None and (not isinstance(key, str) or not protocol.KEY_PATTERN.fullmatch(key)):
-            raise Invalid("key: expected 1 to 64 printable ASCII characters without spaces.")
+        key = rooms.checked_key(push.payload.pop("key", None))
         return self.kind.parse(push.event, push.payload), key
 
     def welcome(self, you: Actor, missed: Missed) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def publish(
     room's kind raised.
     """
     kinds.base.check_name(name, Fact)
-    _check_key(key)
+    checked_key(key)
     entry = Entry(_row(room).pk, Fact(name, data), _actor(actor), key)
     return _only(commit([entry])).seq
 
@@ -90,7 +90,7 @@ def submit(
     room: str | Room, command: str, arguments: dict[str, Any], *, user: AbstractBaseUser, key: str | None = None
 ) -> int:
     """Carry out a person's command and return the seq of its event, or raise the `Refusal` that they would hear."""
-    _check_key(key)
+    checked_key(key)
     row = _row(room)
     parsed = kinds.get(row.kind).parse(command, arguments)
     person = auth.person_of(user)
@@ -280,9 +280,11 @@ def _row(room: str | Room) -> Room:
     return row
 
 
-def _check_key(key: str | None) -> None:
-    if key is not None and not protocol.KEY_PATTERN.fullmatch(key):
+def checked_key(key: object) -> str | None:
+    """Return the key that somebody gives a command, or raise `Invalid`."""
+    if key is not None and (not isinstance(key, str) or not protocol.KEY_PATTERN.fullmatch(key)):
         raise Invalid("key: expected 1 to 64 printable ASCII characters without spaces.")
+    return key
 
 
 def _actor(actor: AbstractBaseUser | Actor | None) -> Actor | None:

@@ -52,8 +52,8 @@ def _room_changed(instance: Room, *, created: bool, **kwargs: Any) -> None:
         _tell(Changed(room=instance.pk))
 
 
-def _key_changed(instance: ApiKey, *, created: bool = False, **kwargs: Any) -> None:
-    if not created:
+def _key_changed(instance: ApiKey, *, created: bool = False, action: str = "", **kwargs: Any) -> None:
+    if not created and not action.startswith("pre_"):
         _tell(Changed(key=instance.pk))
 
 

@@ -12,4 +12,5 @@ urlpatterns = [
     path("health", views.health, name="health"),
     path("metrics", views.metrics, name="metrics"),
     path("ticket", api.ticket, name="ticket"),
+    path("rooms/<slug:slug>/<slug:name>", api.command, name="command"),
 ]

@@ -1,7 +1,12 @@
 """Coming in with an API key: as a program, from any origin, within its bounds; out at once when it is revoked; and in no log."""
 
+import asyncio
 import base64
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -86,3 +91,45 @@ async def test_no_key_is_ever_logged(server: Server, connect: Connect, make: Mak
     assert "/realtime/websocket" in text
     assert key not in text
     assert auth_token(key)[1].rpartition(".")[2][:-4] not in text
+
+
+def post(server: Server, slug: str, name: str, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Send a command over HTTP, and return the status and what is said."""
+    url = f"{server.url}/realtime/rooms/{slug}/{name}"
+    request = urllib.request.Request(url, body, bearer(key) | {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, json.load(refusal)
+
+
+async def test_a_command_over_http_reaches_everyone(
+    site: Site, server: Server, neighbour: Server, enter: Connect, make: Make, logs: Logs
+) -> None:
+    slug, other = site.room(), site.room()
+    key = make(slug)
+    here, there = await enter(slug), await enter(slug, at=neighbour)
+    logs.take()
+    assert await asyncio.to_thread(post, server, slug, "message", key, b'{"text": "built"}') == (200, {"seq": 1})
+    for client in (here, there):
+        heard = (await client.event("message", slug)).payload
+        assert (heard["seq"], heard["by"]["name"], heard["data"]) == (1, "Builds", {"text": "built"})
+    refusals = [
+        await asyncio.to_thread(post, server, *asked)
+        for asked in (
+            (slug, "message", key + "x", b"{}"),
+            (other, "message", key, b"{}"),
+            (slug, "message", key, b"x"),
+            (slug, "message", key, b'{"text": "%b"}' % (b"x" * 100_000)),
+        )
+    ]
+    assert [(status, said["code"]) for status, said in refusals] == [
+        (401, "bad_credentials"),
+        (403, "forbidden"),
+        (400, "invalid"),
+        (413, "too_large"),
+    ]
+    text = logs.take()
+    assert f"/realtime/rooms/{slug}/message" in text
+    assert key not in text
