@@ -1,6 +1,7 @@
 """The statements of an append and of entering, written out: the ORM would compile each anew, at several times its cost.
 
 They are built from the models' own columns and Django's own converters, for any database that Django knows, and kept by shape.
+PostgreSQL is handed a batch as one value, JSON or an array: neither its parser nor its driver has to read a value at a time.
 Everything else in this package goes through the ORM. No value is ever part of a statement's text.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from django.conf import settings
 from django.db import connections, models
 from django.db.models.constants import OnConflict
@@ -77,7 +79,7 @@ def lock_rooms(alias: str, pks: Iterable[int]) -> dict[int, Room]:
     names = [field.attname for field in _read_of_rooms()]
     found: dict[int, Room] = {}
     with connections[alias].cursor() as cursor:
-        cursor.execute(_select_rooms(alias, len(wanted)), wanted)
+        cursor.execute(_select_rooms(alias, len(wanted)), _listed(alias, wanted))
         for row in cursor.fetchall():
             values = list(row)
             for index, convert in converters:
@@ -93,22 +95,32 @@ def seqs_by_key(alias: str, room_pks: Iterable[int], keys: Iterable[str]) -> dic
     if not wanted:
         return {}
     with connections[alias].cursor() as cursor:
-        cursor.execute(_select_keys(alias, len(rooms), len(wanted)), [*rooms, *wanted])
+        values = [*_listed(alias, rooms), *_listed(alias, wanted)]
+        cursor.execute(_select_keys(alias, len(rooms), len(wanted)), values)
         return {(room, actor, key): seq for room, actor, key, seq in cursor.fetchall()}
 
 
 def insert_events(alias: str, rows: Sequence[NewEvent]) -> None:
     connection = connections[alias]
-    stored = {at: connection.ops.adapt_datetimefield_value(storable_at(at)) for at in {row.at for row in rows}}
+    stored = {at: storable_at(at) for at in {row.at for row in rows}}
+    if _takes_json(alias):
+        fresh = [row._replace(at=stored[row.at], data=msgspec.Raw(row.data)) for row in rows]  # type: ignore[arg-type]
+        _write_json(alias, _insert_json(alias, Event, _EVENT_FIELDS, ""), Event, _EVENT_FIELDS, fresh)
+        return
+    adapted = {at: connection.ops.adapt_datetimefield_value(moment) for at, moment in stored.items()}
     with connection.cursor() as cursor:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
-            values = [value for row in some for value in (*row[:_AT], stored[row.at], *row[_AT + 1 :])]
+            values = [value for row in some for value in (*row[:_AT], adapted[row.at], *row[_AT + 1 :])]
             cursor.execute(_insert(alias, len(some)), values)
 
 
 def insert_presences(alias: str, rows: Sequence[NewPresence]) -> None:
     """Insert those that are not there yet."""
+    if _takes_json(alias):
+        suffix = _unless_there(alias)
+        _write_json(alias, _insert_json(alias, Presence, _PRESENCE_FIELDS, suffix), Presence, _PRESENCE_FIELDS, rows)
+        return
     with connections[alias].cursor() as cursor:
         for start in range(0, len(rows), _PRESENCES_AT_ONCE):
             some = rows[start : start + _PRESENCES_AT_ONCE]
@@ -116,12 +128,19 @@ def insert_presences(alias: str, rows: Sequence[NewPresence]) -> None:
 
 
 def update_rooms(alias: str, rows: Sequence[NewHead]) -> None:
-    """Write the rooms' heads, in one round trip where the database's driver can."""
+    """Write the rooms' heads, in one round trip where the database can."""
+    if _takes_json(alias):
+        fresh = [row._replace(state=msgspec.Raw(row.state)) for row in rows]  # type: ignore[arg-type]
+        _write_json(alias, _update_json(alias), Room, _HEAD_FIELDS, fresh)
+        return
     with connections[alias].cursor() as cursor:
         if len(rows) == 1:
             cursor.execute(_update(alias), rows[0])
         else:
             cursor.executemany(_update(alias), rows)
+
+
+# Any database
 
 
 @functools.cache
@@ -136,13 +155,13 @@ def _select_rooms(alias: str, count: int) -> str:
     columns = ", ".join(_columns(alias, Room, [field.name for field in _read_of_rooms()]))
     (pk,) = _columns(alias, Room, ["id"])
     lock = f" {connection.ops.for_update_sql()}" if connection.features.has_select_for_update else ""
-    return f"SELECT {columns} FROM {_table(alias, Room)} WHERE {pk} IN ({_places(count)}) ORDER BY {pk}{lock}"
+    return f"SELECT {columns} FROM {_table(alias, Room)} WHERE {_among(alias, pk, count)} ORDER BY {pk}{lock}"
 
 
 @functools.lru_cache(maxsize=_KEPT)
 def _select_keys(alias: str, rooms: int, keys: int) -> str:
     room, actor, key, seq = _columns(alias, Event, ["room", "actor", "key", "seq"])
-    wanted = f"{room} IN ({_places(rooms)}) AND {key} IN ({_places(keys)})"
+    wanted = f"{_among(alias, room, rooms)} AND {_among(alias, key, keys)}"
     return f"SELECT {room}, {actor}, {key}, {seq} FROM {_table(alias, Event)} WHERE {wanted}"
 
 
@@ -155,12 +174,10 @@ def _insert(alias: str, count: int) -> str:
 
 @functools.lru_cache(maxsize=_KEPT)
 def _insert_new(alias: str, count: int) -> str:
-    ops = connections[alias].ops
     columns = ", ".join(_columns(alias, Presence, _PRESENCE_FIELDS))
     values = ", ".join([f"({_places(len(_PRESENCE_FIELDS))})"] * count)
-    into = ops.insert_statement(on_conflict=OnConflict.IGNORE)
-    suffix = ops.on_conflict_suffix_sql([], OnConflict.IGNORE, [], [])
-    return f"{into} {_table(alias, Presence)} ({columns}) VALUES {values} {suffix}"
+    into = connections[alias].ops.insert_statement(on_conflict=OnConflict.IGNORE)
+    return f"{into} {_table(alias, Presence)} ({columns}) VALUES {values} {_unless_there(alias)}"
 
 
 @functools.cache
@@ -188,14 +205,78 @@ def _convert(converters: list[Any], column: Any, alias: str, value: Any) -> Any:
     return value
 
 
+def _unless_there(alias: str) -> str:
+    suffix: str = connections[alias].ops.on_conflict_suffix_sql([], OnConflict.IGNORE, [], [])
+    return suffix
+
+
+# PostgreSQL
+
+
+def _takes_json(alias: str) -> bool:
+    return connections[alias].vendor == "postgresql"
+
+
+def _write_json(
+    alias: str, statement: str, model: type[models.Model], names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    if rows:
+        columns = [field.column for field in _fields(model, names)]
+        records = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows])
+        with connections[alias].cursor() as cursor:
+            cursor.execute(statement, [records.decode()])
+
+
+@functools.cache
+def _insert_json(alias: str, model: type[models.Model], names: Sequence[str], suffix: str) -> str:
+    columns = ", ".join(_columns(alias, model, names))
+    return (
+        f"INSERT INTO {_table(alias, model)} ({columns}) SELECT {columns} FROM {_fresh(alias, model, names)} {suffix}"
+    )
+
+
+@functools.cache
+def _update_json(alias: str) -> str:
+    *changed, pk = _columns(alias, Room, _HEAD_FIELDS)
+    table = _table(alias, Room)
+    news = ", ".join(f"{column} = fresh.{column}" for column in changed)
+    return f"UPDATE {table} SET {news} FROM {_fresh(alias, Room, _HEAD_FIELDS)} WHERE {table}.{pk} = fresh.{pk}"
+
+
+def _fresh(alias: str, model: type[models.Model], names: Sequence[str]) -> str:
+    """Return rows that come as a list of objects, with the columns' own types."""
+    types = [
+        field.rel_db_type(connections[alias]) if field.primary_key else field.db_type(connections[alias])
+        for field in _fields(model, names)
+    ]
+    columns = ", ".join(f"{column} {kind}" for column, kind in zip(_columns(alias, model, names), types, strict=True))
+    return f"json_to_recordset(%s) AS fresh({columns})"
+
+
+# What they are made of
+
+
 def _table(alias: str, model: type[models.Model]) -> str:
     return connections[alias].ops.quote_name(model._meta.db_table)
 
 
 def _columns(alias: str, model: type[models.Model], names: Iterable[str]) -> list[str]:
     quote = connections[alias].ops.quote_name
-    fields: list[Any] = [model._meta.get_field(name) for name in names]
-    return [quote(field.column) for field in fields]
+    return [quote(field.column) for field in _fields(model, names)]
+
+
+def _fields(model: type[models.Model], names: Iterable[str]) -> list[Any]:
+    return [model._meta.get_field(name) for name in names]
+
+
+def _among(alias: str, column: str, count: int) -> str:
+    """Return the condition that a column is one of so many values."""
+    return f"{column} = ANY(%s)" if _takes_json(alias) else f"{column} IN ({_places(count)})"
+
+
+def _listed(alias: str, values: list[Any]) -> list[Any]:
+    """Return the parameters of `_among`."""
+    return [values] if _takes_json(alias) else values
 
 
 def _places(count: int) -> str:
