@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -122,8 +123,8 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("here now"))
     def people_here(self, room: Room) -> str:
         people = presence.people(room.pk, limit=_NAMES_SHOWN + 1) if room.pk else []
-        names = ", ".join(person.name for person in people[:_NAMES_SHOWN])
-        return f"{names}, …" if len(people) > _NAMES_SHOWN else names or str(_("nobody"))
+        names = format_html_join(", ", "<bdi>{}</bdi>", ((person.name,) for person in people[:_NAMES_SHOWN]))
+        return format_html("{}, …", names) if len(people) > _NAMES_SHOWN else names or str(_("nobody"))
 
     @admin.display(description=_("events kept now"))
     def kept_events(self, room: Room) -> int:

@@ -7,6 +7,7 @@ saved, cycled nor flushed here. A person without an account is a guest, whose na
 from __future__ import annotations
 
 import io
+import re
 import secrets
 from collections.abc import Sequence
 from importlib import import_module
@@ -31,6 +32,9 @@ from realtime import conf
 from realtime.kinds import Actor
 
 GUEST_SESSION_KEY = "realtime_guest"
+_LONGEST_NAME = 200
+# Controls, line breaks, and what changes the direction of the text around it (Unicode's UAX #9, 2): no part of a name.
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -69,11 +73,17 @@ def person_of(user: Any, session_key: str | None = None) -> Person:
         return NOBODY
     return Person(
         id=f"user:{user.pk}",
-        name=str(import_string(conf.current().DISPLAY_NAME)(user))[:200],
+        name=_name(user) or f"user:{user.pk}",
         user_pk=str(user.pk),
         is_staff=bool(getattr(user, "is_staff", False)),
         session_key=session_key,
     )
+
+
+def _name(user: Any) -> str:
+    """Return the name that others see, in which nothing can reorder or break the line that it stands in."""
+    given = str(import_string(conf.current().DISPLAY_NAME)(user))
+    return _NOT_IN_NAMES.sub("", given).strip()[:_LONGEST_NAME]
 
 
 def display_name(user: AbstractBaseUser) -> str:

@@ -115,7 +115,7 @@ class Connection:
         except Refusal as refusal:
             self._refuse(push, refusal)
         except Exception:
-            logger.exception("A frame for %s failed", push.topic)
+            logger.exception("A frame for %.100r failed", push.topic)
             self._refuse(push, Failed())
 
     def resumed(self) -> None:

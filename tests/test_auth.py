@@ -211,6 +211,23 @@ def test_a_site_may_name_people_as_it_likes(settings: Settings) -> None:
     assert auth.person_of(User(pk=1, username="alice")).name == "ALICE"
 
 
+@pytest.mark.parametrize("sign", ["\n", "\x00", "\x1b", "\x85", "\u2028", "\u202e", "\u2066", "\u2069"], ids=ascii)
+def test_nothing_in_a_name_reaches_the_text_around_it(sign: str) -> None:
+    assert auth.person_of(User(pk=1, username=f"{sign}al{sign}ice{sign}")).name == "alice"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u05d0\u05d1", "Zo\u00eb", "\u0645\u06cc\u200c\u0634\u0648\u062f", "a b", "\U0001f468\u200d\U0001f469"]
+)
+def test_every_script_may_be_a_name(name: str) -> None:
+    assert auth.person_of(User(pk=1, username=name)).name == name
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u202e\n"], ids=ascii)
+def test_who_has_no_name_is_called_by_their_id(name: str) -> None:
+    assert auth.person_of(User(pk=7, username=name)).name == "user:7"
+
+
 # From which page
 
 

@@ -60,7 +60,7 @@ def test_a_room_reads_without_script(site: None, client: Client, slug: str) -> N
     page = client.get(f"/rooms/{slug}/")
     assert page.status_code == 200
     assert "<noscript>" in page.text
-    assert f'<h1 class="rt-title" id="rt-title-{slug}">' in page.text
+    assert f'<h1 class="rt-title" dir="auto" id="rt-title-{slug}">' in page.text
 
 
 def test_the_chat_shows_what_was_said(alice: Client) -> None:
@@ -101,14 +101,56 @@ def test_logging_out_takes_a_post(alice: Client) -> None:
     assert "Log in" in alice.get("/").text
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/rooms/lobby/", "/accounts/login/", "/admin/login/", "/nowhere/", "/realtime/health"]
-)
+PAGES = {
+    "/": 200,
+    "/rooms/lobby/": 200,
+    "/rooms/nowhere/": 404,
+    "/accounts/login/": 200,
+    "/accounts/logout/": 405,
+    "/admin/login/": 200,
+    "/admin/": 302,
+    "/admin/realtime/room/": 302,
+    "/nowhere/": 404,
+    "/favicon.ico": 302,
+    "/static/site/site.css": 200,
+    "/realtime/health": 200,
+    "/realtime/metrics": 403,
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_every_answer_forbids_inline_script_and_style(site: None, client: Client, path: str) -> None:
-    policy = client.get(path)["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "ws://testserver" in policy
+    answer = client.get(path)
+    assert answer.status_code == PAGES[path]
+    is_strict(answer)
+
+
+def is_strict(answer: Any, socket: str = " ws://testserver") -> None:
+    policy = dict(part.split(" ", 1) for part in answer["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["connect-src"] == f"'self'{socket}"
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    in_admin = answer.wsgi_request.path.startswith("/admin/")
+    assert policy.get("require-trusted-types-for") == (None if in_admin else "'script'")
+
+
+def test_answers_to_what_is_wrong_forbid_it_too(client: Client) -> None:
+    foreign = client.get("/", headers={"Host": "elsewhere.example"})
+    assert foreign.status_code == 400
+    is_strict(foreign, socket="")
+    forged = Client(enforce_csrf_checks=True).post("/accounts/login/", {"username": "alice", "password": "alice"})
+    assert forged.status_code == 403
+    assert "<style" not in forged.text
+    is_strict(forged)
+
+
+def test_the_answer_to_a_bug_forbids_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "visible", lambda user: 1 / 0)
+    broken = Client(raise_request_exception=False).get("/")
+    assert broken.status_code == 500
+    assert "<style" not in broken.text
+    is_strict(broken)
 
 
 def test_in_development_djangos_own_pages_of_what_went_wrong_can_be_read(

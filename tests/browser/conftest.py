@@ -39,14 +39,21 @@ def visit(new_context: Callable[..., BrowserContext], embedded_site: Site, embed
     """Open a page in a browser of its own: `visit("/rooms/x/", "alice", **context)`; without a name, as a guest.
 
     `server` names another server than the shared one; `rough=True` is for tests in which connections break, which
-    browsers write into their console.
+    browsers write into their console. `script` runs in every page before its own.
     """
     complaints: list[str] = []
 
     def open_page(
-        path: str, name: str | None = None, *, server: Server = embedded_server, rough: bool = False, **options: Any
+        path: str,
+        name: str | None = None,
+        *,
+        server: Server = embedded_server,
+        rough: bool = False,
+        script: str = "",
+        **options: Any,
     ) -> Page:
         context = new_context(base_url=server.url, **options)
+        context.add_init_script(script)
         context.set_default_timeout(20_000)
         if not rough:
             watch(context, complaints)

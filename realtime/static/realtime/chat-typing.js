@@ -48,13 +48,13 @@ export class Typing {
   #show() {
     clearTimeout(this.#timer);
     const names = this.#typists.names(this.#now());
-    this.#line.textContent = this.#sentence(names);
+    this.#line.replaceChildren(...this.#sentence(names));
     if (names.length > 0) this.#timer = setTimeout(() => this.#show(), 1000);
   }
 
   #sentence(names) {
-    if (names.length === 0) return "";
-    if (names.length > NAMED) return this.#words.say("typing.many");
-    return this.#words.say("typing", { n: names.length, names: this.#words.list(names) });
+    if (names.length === 0) return [];
+    if (names.length > NAMED) return [this.#words.say("typing.many")];
+    return this.#words.pieces("typing", { n: names.length, names: this.#words.list(names) });
   }
 }

@@ -23,12 +23,13 @@ export function mount(element, { room }) {
 function lineOf({ seq, name, by, data }) {
   const line = document.createElement("li");
   if (seq) line.dataset.seq = seq;
-  line.append(textIn("b", name), " ", by ? textIn("span", `${by.name} `) : "", textIn("code", JSON.stringify(data)));
+  line.append(textIn("b", name), " ", ...(by ? [textIn("bdi", by.name), " "] : []), textIn("code", JSON.stringify(data)));
   return line;
 }
 
 function textIn(tag, text) {
   const element = document.createElement(tag);
+  element.dir = "auto";
   element.textContent = text;
   return element;
 }

@@ -25,6 +25,7 @@ export class People {
 function nameOf(person) {
   const item = document.createElement("li");
   item.className = `rt-name rt-hue-${hueOf(person.id)}`;
+  item.dir = "auto";
   item.textContent = person.name;
   return item;
 }

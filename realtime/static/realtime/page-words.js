@@ -32,13 +32,24 @@ export class Words {
    * @param {Record<string, string | number>} [values]
    */
   say(name, values = {}) {
-    const sentence = this.#sentences.get(this.#form(name, values.n)) ?? this.#sentences.get(name) ?? name;
-    return sentence.replace(/\{(\w+)\}/g, (place, key) => String(values[key] ?? place));
+    return this.#sentence(name, values.n).replace(/\{(\w+)\}/g, (place, key) => String(values[key] ?? place));
   }
 
-  /** Names as this language lists them: "alice, bob and carol". */
+  /**
+   * The sentence in pieces, for `element.replaceChildren(...)`: where a value is a list of nodes, these stand in its place.
+   * @param {string} name
+   * @param {Record<string, any>} values
+   * @returns {(Node | string)[]}
+   */
+  pieces(name, values) {
+    const parts = this.#sentence(name, values.n).split(/\{(\w+)\}/);
+    return parts.flatMap((part, index) => (index % 2 ? (values[part] ?? `{${part}}`) : part));
+  }
+
+  /** Names as this language lists them, "alice, bob and carol", each in an element that its letters cannot reach out of. */
   list(names) {
-    return new Intl.ListFormat(this.#lang).format(names);
+    const parts = new Intl.ListFormat(this.#lang).formatToParts(names);
+    return parts.map(({ type, value }) => (type === "element" ? isolated(value) : value));
   }
 
   /** What to tell a person whose command was refused: the template's sentence for the code, else the server's. */
@@ -46,9 +57,20 @@ export class Words {
     return this.has(`refused.${code}`) ? this.say(`refused.${code}`) : message || code;
   }
 
+  #sentence(name, n) {
+    return this.#sentences.get(this.#form(name, n)) ?? this.#sentences.get(name) ?? name;
+  }
+
   #form(name, n) {
     if (typeof n !== "number") return name;
     const form = `${name}.${this.#plural.select(n)}`;
     return this.has(form) ? form : `${name}.other`;
   }
+}
+
+/** A name may be written from right to left: `<bdi>` keeps that from the sentence around it. */
+function isolated(name) {
+  const element = document.createElement("bdi");
+  element.textContent = name;
+  return element;
 }

@@ -1,0 +1,1 @@
+"""An app of the tests: a kind that has no page of its own."""
