@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(180)  # a project is made, migrated and served
 
 PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 WITH_SERVICES = {page("docs/howto/postgresql.md")}
-LANGUAGES = {"python", "js", "html", "css", "json", "sh", "text", "nginx", "ini"}
+LANGUAGES = {"python", "js", "html", "css", "json", "sh", "text", "nginx", "ini", "yaml"}
 
 
 def all_in(*languages: str) -> list[Block]:

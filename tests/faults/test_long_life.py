@@ -227,6 +227,8 @@ async def comes_to_rest(node: nodes.Node) -> None:
     async with asyncio.timeout(SECONDS):
         for batcher in (node._writer, node._doors, node._reader, node._clerk):
             await batcher._idle.wait()  # type: ignore[attr-defined]
+        await asyncio.gather(*node.hub._tasks)
+        await asyncio.sleep(0)  # for what they are followed by
     assert (node.hub.rooms, node.connections, node.hub._tasks) == ({}, set(), set())
 
 
