@@ -1,6 +1,8 @@
 """What a handshake shows: cookies or a token, never both; and what a token looks like."""
 
 import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from realtime import credentials
 from realtime.credentials import TICKET, Credentials
 
 TOKEN = credentials.new(TICKET)
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "tokens.json").read_text())
 
 
 def phx(token: str, encode: Any = base64.b64encode) -> str:
@@ -30,6 +33,11 @@ def test_without_a_token_the_cookies_count() -> None:
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_the_auth_token_of_a_phoenix_client_is_read(encode: Any) -> None:
     assert shown("phoenix", phx(TOKEN, encode)) == Credentials(token=TOKEN)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["token"][:10])
+def test_the_auth_token_of_this_apps_own_client_is_read(vector: dict[str, str]) -> None:
+    assert shown("phoenix", vector["subprotocol"]) == Credentials(token=vector["token"])
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])

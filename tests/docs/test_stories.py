@@ -17,6 +17,7 @@ from tests.docs.pages import Block, blocks, page
 from tests.docs.reader import PEOPLE_AND_ROOMS, Reader
 from tests.support import programs
 from tests.support.daemon import HOST, Daemon, free_port
+from tests.support.servers import Server
 from tests.support.services import Postgres
 from tests.support.visitor import Visitor
 from tests.support.wsclient import Client
@@ -92,23 +93,82 @@ print(*Room.objects.get(slug="lobby").events.order_by("seq").values_list("data__
         assert line in said
 
 
-def test_the_watching_script_prints_what_was_and_what_comes(reader: Reader, serve: Serve) -> None:
+KEY = """
+from django.contrib.auth import get_user_model
+from realtime import apikeys
+from realtime.models import Room
+alice = get_user_model().objects.get(username="alice")
+print("key:", apikeys.make("Builds", alice, rooms=Room.objects.all(), commands=["message"]))
+"""
+
+
+def test_the_scripts_watch_and_say_with_a_key_and_a_restart_in_between(reader: Reader, serve: Serve) -> None:
     reader.follow(clients)
-    tell = "from realtime import rooms; rooms.publish('visits', 'added', {'by': %d})"
-    reader.manage("shell", "-c", "from realtime.models import Room; Room.objects.update(join_access='anyone')")
-    reader.manage("shell", "-c", tell % 1)
     server = serve(reader)
+    key = reader.manage("shell", "-c", KEY).partition("key: ")[2].strip()
+    reader.env |= {"REALTIME_KEY": key}
+    assert say(reader, server, "one") == "kept as 1\n"
     watching = subprocess.Popen(
-        [sys.executable, "watch.py", server.ws_url, "visits"], cwd=reader.folder, stdout=subprocess.PIPE, text=True
+        [sys.executable, "watch.py", server.ws_url, "lobby"],
+        cwd=reader.folder,
+        env=reader.env,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert watching.stdout
-        assert watching.stdout.readline() == '1 added {"by": 1}\n'
-        reader.manage("shell", "-c", tell % 2)
-        assert watching.stdout.readline() == '2 added {"by": 2}\n'
+        assert watching.stdout.readline() == '1 message {"text": "one"}\n'
+        say(reader, server, "two")
+        assert watching.stdout.readline() == '2 message {"text": "two"}\n'
+        server.stop()
+        server.start()
+        say(reader, server, "three")
+        assert watching.stdout.readline() == '3 message {"text": "three"}\n'
+        reader.manage("shell", "-c", "from realtime import rooms; rooms.close('lobby')")
+        assert watching.wait(timeout=20) == 1
     finally:
         watching.kill()
         watching.communicate(timeout=10)
+
+
+def say(reader: Reader, server: Server, text: str) -> str:
+    return reader.run(sys.executable, "say.py", server.ws_url, "lobby", text)
+
+
+def test_a_phone_gets_its_ticket_and_a_backend_says_its_word_as_the_page_types_it(reader: Reader, serve: Serve) -> None:
+    reader.follow(clients)
+    server = serve(reader)
+    phone, backend = (block for block in blocks(clients) if block.language == "sh" and "curl" in block.text)
+    reader.env |= {"REALTIME_KEY": reader.manage("shell", "-c", KEY).partition("key: ")[2].strip()}
+    typed = (
+        phone.text.replace("/accounts/login/", "/admin/login/").replace("=alice", "=root").replace("=secret", "=root")
+    )
+    ticket = json.loads(type_in(reader, server, typed))["ticket"]
+    assert ticket.startswith("rt_ticket_")
+    assert json.loads(type_in(reader, server, backend.text)) == {"seq": 1}
+    assert json.loads(type_in(reader, server, backend.text)) == {"seq": 1}, "said twice, kept once"
+
+
+def type_in(reader: Reader, server: Server, lines: str) -> str:
+    return reader.run("bash", "-euc", lines.replace("https://your.site", server.url))
+
+
+APP_TOKEN = """
+from django.contrib.auth import get_user_model
+from django.core import signing
+print("token:", signing.dumps(get_user_model().objects.get(username="alice").pk, salt="app"))
+"""
+
+
+async def test_an_apps_own_login_becomes_a_ticket(reader: Reader, serve: Serve, connect: Callable[..., Any]) -> None:
+    reader.follow(clients)
+    server = serve(reader)
+    bearer = f"Bearer {reader.manage('shell', '-c', APP_TOKEN).partition('token: ')[2].strip()}"
+    ask = f"curl -sS -X POST {server.url}/app/ticket -H 'Authorization: {{}}'"
+    assert json.loads(reader.run("bash", "-euc", ask.format("Bearer x")))["code"] == "login_required"
+    ticket = json.loads(reader.run("bash", "-euc", ask.format(bearer)))["ticket"]
+    phone: Client = await connect(server.url, origin="", headers={"Authorization": f"Bearer {ticket}"})
+    assert (await phone.join("lobby")).response["you"]["name"] == "alice"
 
 
 def test_the_page_about_postgresql_leads_to_a_working_site(

@@ -1,10 +1,12 @@
 /**
  * One WebSocket, from the attempt to its end. Numbers the frames, matches replies to what they answer, keeps the heartbeat.
  *
+ * An auth token that is still being fetched is a part of the attempt, and of the time that it may take.
  * Tells its owner `opened` once, `lost` at most once, and nothing more after either `lost` or `drop()`.
  */
 
 import { decode, encode, readReply } from "./codec/frames.js";
+import { subprotocols } from "./codec/token.js";
 import { Heartbeat } from "./heartbeat.js";
 
 /** @typedef {import("./clock.js").Clock} Clock */
@@ -12,6 +14,8 @@ import { Heartbeat } from "./heartbeat.js";
 /** @typedef {import("./codec/frames.js").Payload} Payload */
 /** @typedef {import("./codec/frames.js").Reply} Reply */
 /** @typedef {{opened: () => void, frame: (frame: Frame) => void, lost: (code: number) => void}} Owner */
+/** @typedef {string | null | undefined} Token */
+/** @typedef {Token | (() => Token | Promise<Token>)} AuthToken */
 
 const OPEN = 1;
 const HANDSHAKE_MS = 15_000;
@@ -21,8 +25,10 @@ const ABNORMAL = 1006;
 export class Line {
   #clock;
   #owner;
-  /** @type {WebSocket | null} */
-  #webSocket;
+  #report;
+  /** @type {WebSocket | null} null until there is a token, and when it is over */
+  #webSocket = null;
+  #over = false;
   #heartbeat;
   #lastRef = 0;
   /** @type {Map<string, (reply: Reply) => void>} */
@@ -32,24 +38,27 @@ export class Line {
   /**
    * @param {string} url
    * @param {Owner} owner
+   * @param {AuthToken} authToken  what is thrown for want of one, or by the browser for a wrong address, is thrown here
    * @param {object} world
-   * @param {new (url: string) => WebSocket} world.WebSocket
+   * @param {import("./world.js").WebSocketClass} world.WebSocket
    * @param {Clock} world.clock
    * @param {() => number} world.random
+   * @param {(error: unknown) => void} world.report
    */
-  constructor(url, owner, { WebSocket, clock, random }) {
+  constructor(url, owner, authToken, { WebSocket, clock, random, report }) {
     this.#clock = clock;
     this.#owner = owner;
+    this.#report = report;
     this.#heartbeat = new Heartbeat({
       clock,
       random,
       beat: () => this.tell({ joinRef: null, topic: "phoenix", event: "heartbeat", payload: {} }),
       dead: () => this.#lose(ABNORMAL),
     });
-    this.#webSocket = new WebSocket(url);
-    this.#webSocket.onopen = () => this.#opened();
-    this.#webSocket.onmessage = ({ data }) => this.#receive(data);
-    this.#webSocket.onclose = ({ code }) => this.#lose(code);
+    const open = (/** @type {Token} */ token) => this.#open(new WebSocket(url, subprotocols(token)));
+    const token = typeof authToken === "function" ? authToken() : authToken;
+    if (token && typeof token === "object") this.#openWith(token, open);
+    else open(token);
     this.#cancelHandshake = clock.after(HANDSHAKE_MS, () => this.#lose(ABNORMAL));
   }
 
@@ -81,14 +90,39 @@ export class Line {
 
   /** End it from this side. */
   drop() {
-    const webSocket = this.#webSocket;
-    if (!webSocket) return;
-    this.#webSocket = null;
+    if (this.#over) return;
+    this.#over = true;
     this.#heartbeat.stop();
     this.#cancelHandshake();
     this.#replies.clear();
+    const webSocket = this.#webSocket;
+    if (!webSocket) return;
+    this.#webSocket = null;
     webSocket.onopen = webSocket.onmessage = webSocket.onclose = null;
     webSocket.close(1000);
+  }
+
+  /**
+   * @param {Promise<Token>} coming
+   * @param {(token: Token) => void} open
+   */
+  async #openWith(coming, open) {
+    try {
+      const token = await coming;
+      if (!this.#over) open(token);
+    } catch (error) {
+      if (this.#over) return;
+      this.#report(error);
+      this.#lose(ABNORMAL);
+    }
+  }
+
+  /** @param {WebSocket} webSocket */
+  #open(webSocket) {
+    this.#webSocket = webSocket;
+    webSocket.onopen = () => this.#opened();
+    webSocket.onmessage = ({ data }) => this.#receive(data);
+    webSocket.onclose = ({ code }) => this.#lose(code);
   }
 
   #opened() {
@@ -99,7 +133,7 @@ export class Line {
 
   /** @param {number} code */
   #lose(code) {
-    if (!this.#webSocket) return;
+    if (this.#over) return;
     this.drop();
     this.#owner.lost(code);
   }

@@ -7,6 +7,8 @@
  *     await room.join();
  *     await room.send("message", { text: "hello" });     // fulfilled when it is in the database
  *
+ * Where there is no cookie, on a page of another origin, an `authToken` says who it is.
+ *
  * It opens with the first join. Lost, it comes back by itself after a random, growing wait; at once when the page is seen
  * again or the network is back; not while the page is hidden; and not when the server asked it to stay away. Rooms join
  * again where they were. Fires "status" (detail: {status, retryAt}) and "refusal" (detail: a Refusal of the whole connection).
@@ -28,6 +30,8 @@ import { furnish } from "./world.js";
 /**
  * @typedef {object} OwnOptions
  * @property {Params | (() => Params)} [params]  into the URL's query; a function is asked at every connect
+ * @property {import("./line.js").AuthToken} [authToken]  says who it is in the cookie's place; a function, asked at every
+ *   connect, may take its time. Without one, or with none from the function, the cookie does
  * @property {number} [timeout]   ms on the wire without an answer after which a command is given up; default 30,000
  * @property {number} [outbox]    how many commands may wait in a room; default 100
  * @property {number} [maxBytes]  of a frame, the site's MAX_BYTES; default 65,536
@@ -44,6 +48,7 @@ export class Socket extends EventTarget {
   #world;
   #url;
   #params;
+  #authToken;
   #page;
   #backoff;
   #roomOptions;
@@ -71,11 +76,12 @@ export class Socket extends EventTarget {
    * @param {string | URL} mount  "/realtime", or a whole URL
    * @param {Options} [options]
    */
-  constructor(mount, { params = {}, timeout = 30_000, outbox = 100, maxBytes = 65_536, ...replacements } = {}) {
+  constructor(mount, { params = {}, authToken, timeout = 30_000, outbox = 100, maxBytes = 65_536, ...replacements } = {}) {
     super();
     this.#world = furnish(replacements);
     this.#url = endpoint(mount, this.#world.location?.href);
     this.#params = params;
+    this.#authToken = authToken;
     this.#roomOptions = { ...this.#world, timeout, outbox, maxBytes };
     this.#backoff = new Backoff({ random: this.#world.random });
     this.#page = new Page(this.#world);
@@ -144,7 +150,7 @@ export class Socket extends EventTarget {
     this.#setRetry(null);
     this.#refusal = null;
     try {
-      this.#line = new Line(this.#address(), this.#lineOwner(), this.#world);
+      this.#line = new Line(this.#address(), this.#lineOwner(), this.#authToken, this.#world);
     } catch (error) {
       this.#world.report(error);
       return this.#comeBack();

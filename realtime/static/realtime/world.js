@@ -6,9 +6,10 @@
 import { Clock } from "./clock.js";
 
 /** @typedef {import("./drawer.js").TabStorage} TabStorage */
+/** @typedef {new (url: string, protocols?: string[]) => WebSocket} WebSocketClass */
 /**
  * @typedef {object} Replacements
- * @property {new (url: string) => WebSocket} [WebSocket]
+ * @property {WebSocketClass} [WebSocket]
  * @property {(callback: () => void, ms: number) => any} [setTimeout]
  * @property {(timer: any) => void} [clearTimeout]
  * @property {() => number} [now]  milliseconds since the epoch

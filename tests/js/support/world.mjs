@@ -63,6 +63,11 @@ export class Peer {
     return new URL(this.#webSocket.url);
   }
 
+  /** What the client offers in the handshake. */
+  get subprotocols() {
+    return this.#webSocket.subprotocols;
+  }
+
   accept() {
     this.#webSocket.readyState = 1;
     this.#webSocket.onopen?.({});
@@ -166,8 +171,9 @@ export class World {
     const world = this;
     class WebSocket {
       readyState = 0;
-      constructor(url) {
+      constructor(url, subprotocols) {
         this.url = url;
+        this.subprotocols = subprotocols;
         this.peer = new Peer(this);
         world.peers.push(this.peer);
         world.onConnect(this.peer);
