@@ -11,13 +11,14 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 1  storable.py     what may be stored: JSON that every database takes
 1  roster.py       who is in a room as one process sees it, by person, and what changed
 2  conf.py         the REALTIME settings: defaults, bounds and a line each
-2  models.py       Room, Membership, Event, Node, Presence: columns and constraints
+2  models.py       Room, Membership, Event, Sanction, Node, Presence: columns and constraints
 2  credentials.py  what somebody shows to say who they are: cookies, or a token in their place
 2  metrics.py      the declared counters
 2  batching.py     what arrives while a database call is under way goes together in the next one
 3  auth.py         who is this (session, guest), and from which origin
 3  tickets.py      issue, redeem, sweep: the one writer of Ticket
 3  apikeys.py      make, revoke, identify: the one writer of an ApiKey's digest
+3  sanctions.py    who is banned or muted, until when: the one writer of Sanction
 4  allowances.py   what all of a person's connections share
 4  policy.py       may this person see, join, act, moderate
 4  statements.py   the statements of an append and of entering, written out

@@ -51,6 +51,8 @@ _STATUS = {
     "bad_credentials": 401,
     "login_required": 403,
     "forbidden": 403,
+    "banned": 403,
+    "muted": 403,
     "unknown_room": 404,
     "unknown_command": 404,
     "too_large": 413,
@@ -148,6 +150,7 @@ def _moderated(asked: Asked) -> dict[str, Any]:
 def _done(person: Person, admission: Admission, name: str, parsed: Command, key: str | None) -> dict[str, Any]:
     if isinstance(parsed, Ephemeral):
         if "act" not in admission.can:
+            admission.held.check_mute()
             raise policy.no(person)
         topic = protocol.topic(admission.slug)
         rooms.signal(admission.room_pk, protocol.ephemeral(topic, name, person.actor, log.checked(parsed)).body)

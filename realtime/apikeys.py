@@ -7,6 +7,7 @@ into it. A slow hash, which protects the short secrets that people think of, wou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from realtime.errors import BadCredentials
 from realtime.models import ApiKey, Room
 
 _USE_NOTED_EVERY = timedelta(minutes=10)
+_ID = re.compile(r"key:([1-9][0-9]{0,17})")
 _HINT_LENGTH = len(credentials.KEY) + 4
 
 
@@ -76,6 +78,12 @@ def still(people: Sequence[Person]) -> list[Person | None]:
     pks = [person.grant.key_pk if person.grant is not None else None for person in people]
     rows = {row.pk: row for row in _valid(pk__in=set(pks))}
     return [_person(rows[pk]) if pk in rows else None for pk in pks]
+
+
+def of_id(person_id: str) -> Person | None:
+    """Return the key that others see under this id, or None where it is no such id, or no valid key's."""
+    named = _ID.fullmatch(person_id)
+    return next((_person(row) for row in _valid(pk=int(named[1]))), None) if named else None
 
 
 def _valid(**wanted: Any) -> list[ApiKey]:

@@ -32,6 +32,7 @@ from realtime import conf
 from realtime.kinds import Actor
 
 GUEST_SESSION_KEY = "realtime_guest"
+_GUEST = re.compile(r"[0-9a-f]{1,64}")
 _LONGEST_NAME = 200
 # Controls, line breaks, and what changes the direction of the text around it (Unicode's UAX #9, 2): no part of a name.
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -62,6 +63,11 @@ class Person(msgspec.Struct, frozen=True):
     def actor(self) -> Actor:
         return Actor(self.id, self.name)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Under which ids something said of somebody is said of this person: an API key answers for its owner, too."""
+        return (self.id,) if self.grant is None else (self.id, f"user:{self.user_pk}")
+
 
 NOBODY = Person(id="guest:", name="Guest")
 """A visitor whose session has not been looked at."""
@@ -89,6 +95,20 @@ def _name(user: Any) -> str:
 def display_name(user: AbstractBaseUser) -> str:
     """Return the name that others see: the default of `DISPLAY_NAME`."""
     return user.get_username()
+
+
+def of_id(person_id: str) -> Person | None:
+    """Return the user or the guest whom others see under this id, or None where it is no such id, or nobody's."""
+    sort, _, mark = person_id.partition(":")
+    if sort == "guest" and _GUEST.fullmatch(mark):
+        return Person(person_id, _guest_name(mark))
+    model = auth.get_user_model()
+    try:
+        pk = model._meta.pk.to_python(mark) if sort == "user" and "\0" not in mark else None
+    except ValidationError:
+        return None
+    user = None if pk is None else model._default_manager.filter(pk=pk).first()
+    return None if user is None or f"user:{user.pk}" != person_id else person_of(user)
 
 
 def of_request(request: HttpRequest) -> Person:
@@ -138,7 +158,11 @@ def _still(person: Person, user: Any) -> Person | None:
 def _guest(session: SessionBase | _Session) -> Person:
     stored = session.get(GUEST_SESSION_KEY)
     mark = stored if isinstance(stored, str) else secrets.token_hex(4)
-    return Person(id=f"guest:{mark}", name=f"Guest {mark[:4]}", session_key=session.session_key)
+    return Person(id=f"guest:{mark}", name=_guest_name(mark), session_key=session.session_key)
+
+
+def _guest_name(mark: str) -> str:
+    return f"Guest {mark[:4]}"
 
 
 class _Session(dict[str, Any]):

@@ -96,11 +96,19 @@ class Kicked(msgspec.Struct, frozen=True, tag="kicked", array_like=True):
     message: str
 
 
+class Judged(msgspec.Struct, frozen=True, tag="judged", array_like=True):
+    """Somebody was banned or muted, or is so no longer. `count`: how often the room has judged, this time included."""
+
+    room_pk: int
+    person: str
+    count: int
+
+
 class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
     """An account, a session or a room is not what it was: who came with it is looked at again. Told to every process.
 
     `user`: a user's pk. `session`: a session key that has ended. `room`: a room's pk. `disconnect`: the pk of a user who has to
-    go. `key`: the pk of an API key. Empty, or 0, where it is not about one.
+    go. `key`: the pk of an API key. `person`: the id of somebody, perhaps a guest. Empty, or 0, where it is not about one.
     """
 
     user: str = ""
@@ -109,6 +117,7 @@ class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
     room: int = 0
     room_pk: int = EVERYWHERE
     key: int = 0
+    person: str = ""
 
     def ends(self, person: Person) -> bool:
         """Say whether this ends somebody's access at once. Guests have none to lose."""
@@ -120,10 +129,12 @@ class Changed(msgspec.Struct, frozen=True, tag="changed", array_like=True):
         """Say whether somebody who is in these rooms has to be looked at again."""
         if self.key:
             return person.grant is not None and person.grant.key_pk == self.key
+        if self.person:
+            return self.person in person.ids
         return (bool(self.user) and self.user == person.user_pk) or (bool(self.room) and self.room in room_pks)
 
 
-Ring = Happened | Removed | Signalled | Moved | Cleared | Ended | Kicked | Changed
+Ring = Happened | Removed | Signalled | Moved | Cleared | Ended | Kicked | Judged | Changed
 Hear = Callable[[Ring], None]
 
 _encode = msgspec.msgpack.Encoder().encode

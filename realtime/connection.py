@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from realtime import conf, credentials, log, metrics, moderation, policy, protocol
+from realtime import conf, credentials, log, metrics, moderation, policy, protocol, sanctions
 from realtime.auth import Person
 from realtime.credentials import Credentials
 from realtime.errors import (
@@ -139,6 +139,7 @@ class Connection:
         if self not in self._node.connections:
             return
         for joined in self._joined.values():
+            joined.still_alarm()
             self._node.hub.leave(joined.subscription)
         self._joined.clear()
         self._node.connections.discard(self)
@@ -211,19 +212,30 @@ class Connection:
             logger.info("Looking again at a connection is put off: %s", refusal)
 
     async def _look_again_at(self, joined: Joined) -> None:
-        before = joined.admission
         try:
-            joined.admission = await self._node.admit(before.slug, self.person)
+            admission = await self._node.admit(joined.admission.slug, self.person)
         except Refusal as refusal:
             if not refusal.final:
                 raise
             if not joined.subscription.over:
                 self.end(joined.subscription, refusal)
             return
-        if joined.admission.can != before.can and not joined.subscription.over:
+        if joined.subscription.over:
+            return
+        told = joined.standing()  # only now: another look may have been under way
+        joined.admission = admission
+        self._look_when_the_mute_ends(joined)
+        if joined.standing() != told:
             subscription = joined.subscription
-            can = {"can": joined.admission.can}
-            self._send(protocol.push(subscription.join_ref, subscription.room.topic, "room_can", can))
+            self._send(protocol.push(subscription.join_ref, subscription.room.topic, "room_can", joined.standing()))
+
+    def _look_when_the_mute_ends(self, joined: Joined) -> None:
+        """Where that is before the next look at everybody, which will come by here again."""
+        joined.still_alarm()
+        mute = joined.admission.held.mute
+        seconds = None if mute is None else sanctions.seconds_left(mute)
+        if seconds is not None and seconds < self._settings.ACCESS_SECONDS:
+            joined.alarm = asyncio.get_running_loop().call_later(seconds, self._node.look_again_at, self)
 
     def lose_access(self) -> None:
         """This is no longer who they were: say so, and that they should stay away."""
@@ -308,11 +320,14 @@ class Connection:
         join_ref = push.join_ref if push.join_ref is not None else push.ref
         subscription = await self._node.hub.enter(self, join_ref, admission.room_pk, push.topic, admission.head)
         bucket = self._pace.room(admission.room_pk, admission.commands_per_second, time.monotonic())
+        joined = Joined(subscription, admission, bucket)
         try:
-            await self._welcome(push, Joined(subscription, admission, bucket), since)
+            await self._welcome(push, joined, since)
         except BaseException:
             self._node.hub.leave(subscription)
             raise
+        if admission.judged < subscription.room.judged:  # banned or muted since
+            self._node.look_again_at(self)
 
     async def _introduce(self, ticket: object) -> None:
         """Let a guest who is in no room yet say with a ticket who they are. Who is somebody already stays that person."""
@@ -342,6 +357,7 @@ class Connection:
         self._joined[push.topic] = joined
         self._send(protocol.reply(push, joined.welcome(self.actor, found)))
         self._node.hub.begin(subscription, found.reached, joined.admission.tail)
+        self._look_when_the_mute_ends(joined)
 
     async def _history(self, push: Push, joined: Joined) -> None:
         self._pace.command(time.monotonic())
@@ -381,6 +397,7 @@ class Connection:
     def _signal(self, push: Push, joined: Joined, command: Ephemeral) -> None:
         self._pace.ephemeral(time.monotonic())
         if "act" not in joined.admission.can:
+            joined.admission.held.check_mute()
             raise policy.no(self.person)
         body = protocol.ephemeral(push.topic, push.event, self.actor, log.checked(command)).body
         self._node.signal(joined.admission.room_pk, body)
@@ -425,7 +442,9 @@ class Connection:
             self.close(TOO_SLOW, "too slow")
 
     def _leave(self, subscription: Subscription) -> None:
-        self._joined.pop(subscription.room.topic, None)
+        joined = self._joined.pop(subscription.room.topic, None)
+        if joined is not None:
+            joined.still_alarm()
         self._node.hub.leave(subscription)
 
 

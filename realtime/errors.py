@@ -70,6 +70,11 @@ class UnknownRoom(Refusal):
         super().__init__("unknown_room", f"There is no room {slug[:100]!r}.")
 
 
+class UnknownPerson(Refusal):
+    def __init__(self, person: str) -> None:
+        super().__init__("unknown_person", f"There is nobody with the id {person[:150]!r}.")
+
+
 class UnknownEvent(Refusal):
     def __init__(self, seq: int) -> None:
         super().__init__("unknown_event", f"There is no event {seq} here.")
@@ -147,6 +152,30 @@ class AccessEnded(Refusal):
 class Kicked(Refusal):
     def __init__(self) -> None:
         super().__init__("kicked", "You have been taken out of this room.")
+
+
+class Held(Refusal):
+    """Somebody is held to something until a moment, as the wire writes it, or for good."""
+
+    def __init__(self, code: str, what: str, until: str | None, retry_after: float | None = None) -> None:
+        end = f" until {until[:16].replace('T', ' ')} UTC" if until else ""
+        super().__init__(code, f"{what}{end}.", retry_after)
+        self.until = until
+
+    def response(self) -> dict[str, object]:
+        return {**super().response(), "until": self.until}
+
+
+class Banned(Held):
+    """There is no `retry_after` even where it ends: no client is to come back by itself."""
+
+    def __init__(self, until: str | None) -> None:
+        super().__init__("banned", "You are banned from this room", until)
+
+
+class Muted(Held):
+    def __init__(self, until: str | None, seconds: float | None) -> None:
+        super().__init__("muted", "You are muted in this room", until, seconds)
 
 
 class GoingAway(Refusal):

@@ -15,11 +15,12 @@ from realtime.protocol import Frame, without_data
 
 
 class Standing(NamedTuple):
-    """What the log says of a room: its newest seq, whether it was closed, and the newest seq that is no longer kept."""
+    """What a room's row says: its newest seq, whether it was closed, the newest seq not kept any more, how often it judged."""
 
     head: int
     closed: bool = False
     tail: int = 0
+    judged: int = 0
 
 
 class Feed:

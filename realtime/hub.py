@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
-from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Removed, Ring, Signalled
+from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Judged, Kicked, Moved, Removed, Ring, Signalled
 from realtime.errors import Refusal, RoomClosed, Unavailable, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor
@@ -124,6 +124,7 @@ class Hub:
         room.roster.reconcile(seats[room.pk], self._node)
         standing = heads.get(room.pk, Standing(0))
         room.tail = standing.tail
+        room.judged = standing.judged
         self._expect(room, standing.head)
 
     def _close(self, room: LocalRoom) -> None:
@@ -163,6 +164,8 @@ class Hub:
                 self._end(room, Refusal(code, message))
             case Kicked(_, person, code, message):
                 self._end(room, Refusal(code, message), person)
+            case Judged(_, person, count):
+                self._judged(room, count, Changed(person=person))
 
     def _take(self, room: LocalRoom, frames: Iterable[Frame]) -> None:
         ready = room.feed.take(frames)
@@ -191,6 +194,12 @@ class Hub:
         for subscription in room.subscriptions():
             if person is None or subscription.client.actor.id == person:
                 subscription.client.end(subscription, refusal)
+
+    def _judged(self, room: LocalRoom, count: int, changed: Changed) -> None:
+        """Have those looked at whom it concerns; everybody in the room, where an earlier word has not come."""
+        missed = count > room.judged + 1
+        room.judged = max(room.judged, count)
+        self._changed(Changed(room=room.pk) if missed else changed)
 
     # Reading the log
 
@@ -332,6 +341,8 @@ class Hub:
         else:
             if standing.tail > room.tail:
                 self._shorten(room, standing.tail, tell=standing.tail >= position)
+            if standing.judged > room.judged:
+                self._judged(room, standing.judged, Changed(room=room.pk))
             if standing.head > room.feed.position:
                 self._expect(room, standing.head)
                 return True

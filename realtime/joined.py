@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from realtime import conf, kinds, protocol, rooms
@@ -15,13 +16,14 @@ from realtime.rooms import Admission
 
 
 class Joined:
-    """`bucket` holds the person's allowance in the room, where the room has a rate of its own."""
+    """`bucket` holds the person's allowance in a room with a rate of its own. `alarm` rings when a mute ends that ends soon."""
 
-    __slots__ = ("admission", "bucket", "kind", "subscription")
+    __slots__ = ("admission", "alarm", "bucket", "kind", "subscription")
 
     def __init__(self, subscription: Subscription, admission: Admission, bucket: Bucket | None) -> None:
         self.subscription = subscription
         self.admission = admission
+        self.alarm: asyncio.TimerHandle | None = None
         self.kind = kinds.get(admission.kind)
         self.bucket = bucket
 
@@ -41,9 +43,19 @@ class Joined:
             "complete": missed.complete,
             "state": admission.state,
             "you": you,
-            "can": admission.can,
+            **self.standing(),
             "room": {"title": admission.title, "kind": admission.kind},
         }
+
+    def standing(self) -> dict[str, Any]:
+        """Return what the client is told of what it may do here."""
+        muted = rooms.muted(self.admission.held)
+        return {"can": self.admission.can} if muted is None else {"can": self.admission.can, "muted": muted}
+
+    def still_alarm(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
 
 
 class Missed:

@@ -81,11 +81,11 @@ class Subscription:
 class LocalRoom:
     """`sent` is the newest seq written to the live subscriptions; `feed.position` runs ahead of it within a turn.
 
-    `tail` is the newest seq that is known to have left the log.
+    `tail` is the newest seq that is known to have left the log, `judged` how often bans and mutes are known to have changed.
     """
 
     __slots__ = (
-        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_telling", "feed", "filling",
+        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_telling", "feed", "filling", "judged",
         "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
     )  # fmt: skip
 
@@ -97,6 +97,7 @@ class LocalRoom:
         self.roster = Roster()
         self.sent = head
         self.tail = 0
+        self.judged = 0
         self.live: dict[Subscription, Callable[[bytes], None] | None] = {}
         self.lagging: dict[Subscription, None] = {}
         self.filling: asyncio.Task[None] | None = None

@@ -16,13 +16,14 @@ import msgspec
 from django.db import router, transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 
-from realtime import conf, kinds, metrics, policy, protocol, statements, storable
+from realtime import conf, kinds, metrics, policy, protocol, sanctions, statements, storable
 from realtime.auth import Person
 from realtime.errors import Failed, Forbidden, Invalid, Refusal, UnknownEvent, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor, Command, Fact
 from realtime.models import Event, Room
 from realtime.protocol import Frame
+from realtime.sanctions import FREE, Held
 from realtime.statements import NewEvent, NewHead
 
 logger = logging.getLogger("realtime.kinds")
@@ -70,7 +71,7 @@ def append(entries: Sequence[Entry]) -> list[Outcome]:
     """
     with transaction.atomic(using=database(), savepoint=False):
         rooms = statements.lock_rooms(database(), {entry.room_pk for entry in entries})
-        desk = _Desk(rooms, _roles(entries, rooms), _seqs_by_key(entries), datetime.now(UTC))
+        desk = _Desk(rooms, _roles(entries, rooms), _held(entries, rooms), _seqs_by_key(entries), datetime.now(UTC))
         outcomes = [desk.judge(entry) for entry in entries]
         desk.write()
     return outcomes
@@ -106,12 +107,14 @@ class _Desk:
         self,
         rooms: dict[int, Room],
         roles: dict[tuple[int, str], str],
+        held: dict[tuple[int, str], Held],
         seqs: dict[tuple[int, str, str], int],
         now: datetime,
     ) -> None:
         self._rows = rooms
         self._rooms: dict[int, _Room] = {}
         self._roles = roles
+        self._held = held
         self._seqs = seqs
         self._now = now
         self._events: list[NewEvent] = []
@@ -144,7 +147,8 @@ class _Desk:
         if known is not None:
             return Appended(known, None)
         if entry.person is not None:
-            policy.check_act(entry.person, row, self._roles.get((row.pk, entry.person.user_pk or "")))
+            role = self._roles.get((row.pk, entry.person.user_pk or ""))
+            policy.check_act(entry.person, row, role, self._held.get((row.pk, entry.person.id), FREE))
         room = self._rooms.get(row.pk) or _Room(row)
         self._rooms[row.pk] = room
         fact = entry.deed if isinstance(entry.deed, Fact) else self._decide(room, entry.deed, entry.actor)
@@ -196,8 +200,12 @@ def before(room_pk: int, topic: str, seq: int | None, limit: int, max_bytes: int
 
 def heads(room_pks: Iterable[int]) -> dict[int, Standing]:
     """Return where each of the rooms that exist stands, in one query."""
-    rows = Room.objects.using(database()).filter(pk__in=list(room_pks)).values_list("pk", "head", "closed", "tail")
-    return {pk: Standing(head, closed, tail) for pk, head, closed, tail in rows}
+    rows = (
+        Room.objects.using(database())
+        .filter(pk__in=list(room_pks))
+        .values_list("pk", "head", "closed", "tail", "judged")
+    )
+    return {pk: Standing(head, closed, tail, judged) for pk, head, closed, tail, judged in rows}
 
 
 def clear(room_pk: int) -> int:
@@ -264,6 +272,13 @@ def _roles(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, 
         (entry.room_pk, entry.person)
         for entry in entries
         if entry.person is not None and entry.room_pk in rooms and not policy.is_plain(rooms[entry.room_pk])
+    )
+
+
+def _held(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, str], Held]:
+    """Read who of those who act is muted or banned, where anybody is."""
+    return sanctions.held(
+        (rooms[entry.room_pk], entry.person) for entry in entries if entry.person is not None and entry.room_pk in rooms
     )
 
 

@@ -1,8 +1,8 @@
 """The tables: columns and constraints, no logic.
 
-Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; `tickets` writes
-Ticket; `apikeys` writes the digest of an ApiKey and when it was used and revoked; people write the rest of ApiKey and Room, and
-Membership, in the admin or in the site's code.
+Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; `sanctions`
+writes Sanction, and what a Room's row says of them; `tickets` writes Ticket; `apikeys` writes the digest of an ApiKey and when it
+was used and revoked; people write the rest of ApiKey and Room, and Membership, in the admin or in the site's code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Role(models.TextChoices):
 class Room(models.Model):
     """A place that people join. `head` is the seq of its newest event, `tail` that of the newest one that is no longer kept."""
 
-    LOG_FIELDS = frozenset({"head", "tail", "state"})
+    WRITTEN_ELSEWHERE = frozenset({"head", "tail", "state", "sanctioned", "judged"})
 
     slug = models.SlugField(
         _("slug"), max_length=100, unique=True, help_text=_("Its name in addresses; it stays as it is.")
@@ -64,6 +64,8 @@ class Room(models.Model):
     head = models.PositiveBigIntegerField(_("newest seq"), default=0, editable=False)
     tail = models.PositiveBigIntegerField(_("newest seq not kept"), default=0, editable=False)
     state = models.JSONField(_("state"), default=dict, blank=True, editable=False)
+    sanctioned = models.BooleanField(_("has bans or mutes"), default=False, editable=False)
+    judged = models.PositiveBigIntegerField(_("changes of bans and mutes"), default=0, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
@@ -75,10 +77,10 @@ class Room(models.Model):
         return self.title
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """Leave the log's own columns alone: a room read a moment ago would set them back."""
+        """Leave alone what others write: a room read a moment ago would set them back."""
         if update_fields is None and not self._state.adding:
             columns = {field.name for field in self._meta.concrete_fields if not field.primary_key}
-            update_fields = columns - self.LOG_FIELDS - self.get_deferred_fields()
+            update_fields = columns - self.WRITTEN_ELSEWHERE - self.get_deferred_fields()
         super().save(*args, update_fields=update_fields, **kwargs)
 
 
@@ -96,6 +98,41 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.room}"
+
+
+class SanctionKind(models.TextChoices):
+    BAN = "ban", _("Ban")
+    MUTE = "mute", _("Mute")
+
+
+class Sanction(models.Model):
+    """What somebody may not do in a room until it ends, or, without an end, for good: be there, or act there.
+
+    `person` is the id that others see, so that guests can be held to it, too; `user` is there where it is a user's.
+    """
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="sanctions", db_index=False, verbose_name=_("room"))
+    kind = models.CharField(_("kind"), max_length=10, choices=SanctionKind)
+    person = models.CharField(_("person's id"), max_length=150)
+    name = models.CharField(_("person"), max_length=200)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", null=True, blank=True, verbose_name=_("user")
+    )
+    until = models.DateTimeField(_("until"), null=True, blank=True, db_index=True, help_text=_("Empty: for good."))
+    reason = models.CharField(_("reason"), max_length=200, blank=True, help_text=_("For moderators to read."))
+    by = models.CharField(_("imposed by, id"), max_length=150, blank=True)
+    by_name = models.CharField(_("imposed by"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("since"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("ban or mute")
+        verbose_name_plural = _("bans and mutes")
+        constraints = (
+            models.UniqueConstraint(fields=("room", "person", "kind"), name="realtime_one_sanction_of_a_kind"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} · {self.name} · {self.room_id}"
 
 
 class Ticket(models.Model):

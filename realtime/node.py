@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import bus, conf, door, log, moderation, presence, rooms, tickets
+from realtime import bus, conf, door, log, moderation, presence, rooms, sanctions, tickets
 from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.batching import Batcher
@@ -225,9 +225,15 @@ class Node:
         for connection in connections:
             if changed.ends(connection.person):
                 connection.lose_access()
-        concerned = [one for one in connections if changed.concerns(one.person, one.room_pks)]
-        if concerned:
-            look = self._loop.create_task(self._look_at(concerned))
+        self._look_soon_at([one for one in connections if changed.concerns(one.person, one.room_pks)])
+
+    def look_again_at(self, connection: Served) -> None:
+        """What a connection was let in with may not be so any more."""
+        self._look_soon_at([connection])
+
+    def _look_soon_at(self, connections: list[Served]) -> None:
+        if connections:
+            look = self._loop.create_task(self._look_at(connections))
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
 
@@ -252,6 +258,7 @@ class Node:
         await self._read(presence.sweep)
         await self._read(lambda: log.trim(datetime.now(UTC)))
         await self._read(tickets.sweep)
+        await self._read(lambda: sanctions.sweep(datetime.now(UTC)))
 
     def _read(self, read: Read) -> asyncio.Future[Any]:
         return self._reader.submit(read)

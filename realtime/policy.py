@@ -1,4 +1,4 @@
-"""Who may see, join, act and moderate: the one place where this is decided.
+"""Who may see, join, act and moderate: the one place where this is decided. Who is banned or muted is found by `sanctions`.
 
 A site with rules of its own names a subclass of `Policy` in the `POLICY` setting. One object of it serves
 the whole process. Its methods are called in a database thread, so they may query.
@@ -16,6 +16,7 @@ from realtime.auth import Person
 from realtime.errors import Forbidden, LoginRequired, RoomClosed
 from realtime.models import Access, Membership, Role, Room
 from realtime.protocol import RESERVED_PREFIXES
+from realtime.sanctions import FREE, Held
 
 
 class Policy:
@@ -81,35 +82,39 @@ def check_reach(person: Person, slug: str) -> None:
         raise Forbidden
 
 
-def check_see(person: Person, room: Room, role: str | None) -> None:
+def check_see(person: Person, room: Room, role: str | None, held: Held = FREE) -> None:
     """Raise the refusal that this person gets for the room's page, if any."""
     if not current().may_see(person, room, role):
         raise no(person)
+    held.check_ban()
 
 
-def check_join(person: Person, room: Room, role: str | None) -> None:
+def check_join(person: Person, room: Room, role: str | None, held: Held = FREE) -> None:
     """Raise the refusal that this person hears on joining, if any."""
     check_reach(person, room.slug)
     if not current().may_join(person, room, role):
         raise no(person)
     if room.closed:
         raise RoomClosed
+    held.check_ban()
 
 
-def check_act(person: Person, room: Room, role: str | None) -> None:
+def check_act(person: Person, room: Room, role: str | None, held: Held = FREE) -> None:
     """Raise the refusal that this person hears on a command, if any."""
     check_reach(person, room.slug)
     if not current().may_act(person, room, role):
         raise no(person)
     if room.closed:
         raise RoomClosed
+    held.check_ban()
+    held.check_mute()
 
 
-def can(person: Person, room: Room, role: str | None) -> list[str]:
+def can(person: Person, room: Room, role: str | None, held: Held = FREE) -> list[str]:
     """Return what the person may do here, of `act` and `moderate`."""
     policy = current()
     verbs = {
-        "act": policy.may_act(person, room, role) and not room.closed,
+        "act": policy.may_act(person, room, role) and not room.closed and held.mute is None,
         "moderate": policy.may_moderate(person, room, role),
     }
     return [verb for verb, allowed in verbs.items() if allowed and _granted(person, verb)]

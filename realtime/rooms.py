@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,13 +20,15 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils import timezone
 
-from realtime import auth, bus, conf, kinds, log, metrics, policy, presence, protocol
+from realtime import auth, bus, conf, kinds, log, metrics, policy, presence, protocol, sanctions
 from realtime.auth import Person
 from realtime.errors import Failed, Invalid, Kicked, Refusal, RoomClosed, UnknownKind, UnknownRoom
 from realtime.kinds import Actor, Ephemeral, Fact
 from realtime.log import Appended, Entry, Outcome
-from realtime.models import Room
+from realtime.models import Room, SanctionKind
+from realtime.sanctions import FREE, Held
 
 logger = logging.getLogger("realtime.rooms")
 
@@ -43,12 +46,15 @@ class Admission(msgspec.Struct, frozen=True):
     can: list[str]
     max_bytes: int | None
     commands_per_second: float | None
+    held: Held = FREE
+    judged: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """A room as a page shows it before any script runs. `events` are as on the wire, oldest first, and end at `seq`.
 
-    `complete`: nothing older is kept. `people` is cut at PRESENCE_LIST, `count` is not.
+    `complete`: nothing older is kept. `people` is cut at PRESENCE_LIST, `count` is not. `muted` says until when, as the wire
+    does, where the requesting person is.
     """
 
     room: Room
@@ -57,6 +63,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     state: dict[str, Any]
     you: Actor
     can: list[str]
+    muted: dict[str, str | None] | None
     complete: bool
     people: list[Actor]
     count: int
@@ -158,6 +165,43 @@ def kick(user: AbstractBaseUser | Actor, room: str | Room) -> None:
     transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
 
 
+def ban(
+    user: AbstractBaseUser | Actor,
+    room: str | Room,
+    *,
+    until: datetime | timedelta | None = None,
+    reason: str = "",
+    by: AbstractBaseUser | Actor | None = None,
+) -> None:
+    """Take somebody out of a room, with all of their connections, and keep them out until a moment, for a time, or for good.
+
+    A ban in place of another counts instead of it. Nobody is beyond the site's word, staff neither.
+    """
+    _impose(SanctionKind.BAN, user, _row(room), _end(until), reason, by)
+
+
+def unban(user: AbstractBaseUser | Actor, room: str | Room) -> bool:
+    """Let somebody in again, and say whether they were banned."""
+    return _lift(SanctionKind.BAN, user, _row(room))
+
+
+def mute(
+    user: AbstractBaseUser | Actor,
+    room: str | Room,
+    *,
+    until: datetime | timedelta | None = None,
+    reason: str = "",
+    by: AbstractBaseUser | Actor | None = None,
+) -> None:
+    """Let somebody read in a room, but not act, until a moment, for a time, or for good."""
+    _impose(SanctionKind.MUTE, user, _row(room), _end(until), reason, by)
+
+
+def unmute(user: AbstractBaseUser | Actor, room: str | Room) -> bool:
+    """Let somebody act again, and say whether they were muted."""
+    return _lift(SanctionKind.MUTE, user, _row(room))
+
+
 def disconnect(user: AbstractBaseUser) -> None:
     """Close all of a user's connections, for good: their pages stay away until they are loaded again."""
     ring = bus.Changed(disconnect=str(user.pk))
@@ -209,7 +253,8 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
     row = _row(room.slug if isinstance(room, Room) else room)
     person = auth.of_request(request)
     role = policy.roles([(row.pk, person)]).get((row.pk, person.user_pk or ""))
-    policy.check_see(person, row, role)
+    held = sanctions.held([(row, person)]).get((row.pk, person.id), FREE)
+    policy.check_see(person, row, role, held)
     state = _state(row)
     frames = log.before(row.pk, protocol.topic(row.slug), row.head + 1, events, conf.current().PAGE_BYTES)
     oldest = frames[0].seq if frames else row.head + 1
@@ -221,7 +266,8 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
         seq=row.head,
         state=state,
         you=person.actor,
-        can=policy.can(person, row, role),
+        can=policy.can(person, row, role, held),
+        muted=muted(held),
         complete=oldest <= row.tail + 1,
         people=people,
         count=len(people) if len(people) < most else presence.counts([row.pk])[row.pk],
@@ -229,19 +275,27 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
 
 
 def admit(requests: Sequence[tuple[str, Person]]) -> list[Admission | Refusal]:
-    """Say for each (slug, person) with what standing they are let in, or why not. Two queries for all of them."""
+    """Say for each (slug, person) with what standing they are let in, or why not. Two queries for all of them, at most three."""
     rows = {row.slug: row for row in Room.objects.using(log.database()).filter(slug__in={slug for slug, _ in requests})}
     roles = policy.roles((rows[slug].pk, person) for slug, person in requests if slug in rows)
-    return [_admit(slug, rows.get(slug), person, roles) for slug, person in requests]
+    held = sanctions.held((rows[slug], person) for slug, person in requests if slug in rows)
+    return [_admit(slug, rows.get(slug), person, roles, held) for slug, person in requests]
 
 
-def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, str], str]) -> Admission | Refusal:
+def _admit(
+    slug: str,
+    row: Room | None,
+    person: Person,
+    roles: dict[tuple[int, str], str],
+    held_by: dict[tuple[int, str], Held],
+) -> Admission | Refusal:
     try:
         policy.check_reach(person, slug)
         if row is None:
             raise UnknownRoom(slug)
         role = roles.get((row.pk, person.user_pk or ""))
-        policy.check_join(person, row, role)
+        held = held_by.get((row.pk, person.id), FREE)
+        policy.check_join(person, row, role, held)
         state = _state(row)
     except Refusal as refusal:
         return refusal
@@ -253,10 +307,17 @@ def _admit(slug: str, row: Room | None, person: Person, roles: dict[tuple[int, s
         head=row.head,
         tail=row.tail,
         state=state,
-        can=policy.can(person, row, role),
+        can=policy.can(person, row, role, held),
         max_bytes=row.max_bytes,
         commands_per_second=row.commands_per_second,
+        held=held,
+        judged=row.judged,
     )
+
+
+def muted(held: Held) -> dict[str, str | None] | None:
+    """Return what somebody is told of being muted: until when."""
+    return None if held.mute is None else {"until": sanctions.said(held.mute)}
 
 
 def _state(row: Room) -> dict[str, Any]:
@@ -278,6 +339,47 @@ def _row(room: str | Room) -> Room:
     if row is None:
         raise UnknownRoom(room)
     return row
+
+
+def _impose(
+    kind: SanctionKind,
+    user: AbstractBaseUser | Actor,
+    row: Room,
+    ends: datetime,
+    reason: str,
+    by: AbstractBaseUser | Actor | None,
+) -> None:
+    """Write it down, and have all processes look at the person again."""
+    actor, author = _actor(user), _actor(by)
+    assert actor is not None
+    known = auth.of_id(actor.id)
+    user_pk = known.user_pk if known else None
+    by_id, by_name = (author.id, author.name) if author else ("", "")
+    new = sanctions.NewSanction(kind, actor.id, actor.name, ends, user_pk, reason[:200], by_id, by_name)
+    _judge(bus.Judged(row.pk, actor.id, sanctions.impose(row.pk, new)))
+
+
+def _lift(kind: SanctionKind, user: AbstractBaseUser | Actor, row: Room) -> bool:
+    actor = _actor(user)
+    assert actor is not None
+    judged = sanctions.lift(row.pk, kind, actor.id)
+    if judged is not None:
+        _judge(bus.Judged(row.pk, actor.id, judged))
+    return judged is not None
+
+
+def _end(until: datetime | timedelta | None) -> datetime:
+    now = datetime.now(UTC)
+    if until is None:
+        return sanctions.FOR_GOOD
+    ends = now + until if isinstance(until, timedelta) else until
+    if timezone.is_naive(ends) or ends <= now:
+        raise ValueError(f"until: expected a moment to come, with a time zone, or a time from now; got {until!r}.")
+    return ends
+
+
+def _judge(ring: bus.Judged) -> None:
+    transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
 
 
 def checked_key(key: object) -> str | None:
@@ -311,6 +413,6 @@ def _tell(fresh: dict[int, list[protocol.Frame]]) -> None:
 
 
 __all__ = [
-    "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "broadcast", "clear", "close", "disconnect", "kick", "publish",
-    "remove", "reopen", "snapshot", "submit", "visible",
+    "Snapshot", "abroadcast", "announce", "apublish", "asubmit", "ban", "broadcast", "clear", "close", "disconnect", "kick",
+    "mute", "publish", "remove", "reopen", "snapshot", "submit", "unban", "unmute", "visible",
 ]  # fmt: skip

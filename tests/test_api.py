@@ -130,6 +130,15 @@ def test_the_policy_is_asked(key: str, lobby: Room) -> None:
     assert send(key).status_code == 200
 
 
+def test_what_the_owner_is_held_to_counts(key: str, lobby: Room) -> None:
+    alice = User.objects.get(username="alice")
+    rooms.mute(alice, lobby)
+    for name, arguments in (("message", {"text": "hello"}), ("typing", {})):
+        assert refusal(send(key, name, arguments)) == (403, "muted")
+    rooms.ban(alice, lobby)
+    assert refusal(send(key)) == (403, "banned")
+
+
 def test_a_closed_room_is_in_the_way(key: str) -> None:
     rooms.close("lobby")
     assert refusal(send(key)) == (409, "room_closed")

@@ -97,9 +97,9 @@ def test_a_setting_that_a_page_names_exists() -> None:
 
 def refusals() -> Iterator[errors.Refusal]:
     """One of each class, made with whatever it takes."""
-    values = {"str": "x", "int": 1, "float": 1.0, "Iterable[str]": ("x",)}
+    values = {"str": "x", "int": 1, "float": 1.0, "Iterable[str]": ("x",), "str | None": "x", "float | None": 1.0}
     for kind in vars(errors).values():
-        if inspect.isclass(kind) and issubclass(kind, errors.Refusal) and kind is not errors.Refusal:
+        if inspect.isclass(kind) and issubclass(kind, errors.Refusal) and kind not in (errors.Refusal, errors.Held):
             parameters = list(inspect.signature(kind).parameters.values())
             arguments: list[Any] = [values[str(parameter.annotation)] for parameter in parameters]
             yield kind(*arguments)

@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from django.test import TestCase
 from pytest_django import Settings
 
-from realtime import auth, moderation, rooms
+from realtime import auth, bus, moderation, rooms
 from realtime.auth import Person
 from realtime.errors import Invalid, Refusal
-from realtime.models import Membership, Room
+from realtime.models import Membership, Room, Sanction
 from realtime.moderation import Asked, Remove
+from realtime.policy import Policy
 from tests.support import kinds, rows
 from tests.support.fakes import FakeNode
 from tests.support.wsclient import Frame
@@ -63,6 +65,16 @@ def scene(db: None) -> Scene:
         ("room_remove", {"seq": True}),
         ("room_remove", {"seq": 2**63}),
         ("room_remove", {"seq": 1, "more": 1}),
+        ("room_kick", {}),
+        ("room_kick", {"person": ""}),
+        ("room_kick", {"person": 7}),
+        ("room_kick", {"person": "x" * 151}),
+        ("room_kick", {"person": "user:1", "seconds": 5}),
+        ("room_ban", {"person": "user:1", "seconds": 0}),
+        ("room_ban", {"person": "user:1", "seconds": -1}),
+        ("room_ban", {"person": "user:1", "seconds": 1e300}),
+        ("room_ban", {"person": "user:1", "seconds": "60"}),
+        ("room_mute", {"person": "user:1", "reason": "x" * 201}),
     ],
 )
 def test_arguments_that_make_no_sense_are_invalid(name: str, arguments: dict[str, Any]) -> None:
@@ -122,6 +134,74 @@ def test_a_refusal_does_not_touch_its_neighbours(scene: Scene) -> None:
     assert [item.code if isinstance(item, Refusal) else item["seq"] for item in done] == [5, "unknown_event", 6]
 
 
+# Dealing with people
+
+
+def sanctions(scene: Scene) -> list[tuple[str, str, bool, str, str]]:
+    rows = Sanction.objects.order_by("pk").values_list("kind", "name", "until", "reason", "by_name")
+    return [(kind, name, until is None, reason, by) for kind, name, until, reason, by in rows]
+
+
+def test_a_moderator_bans_mutes_and_lifts(scene: Scene) -> None:
+    alice = scene.person("alice").id
+    assert scene.ask("mod", "room_ban", person=alice, seconds=600, reason="spam") == {}
+    assert scene.ask("mod", "room_mute", person=alice) == {}
+    assert sanctions(scene) == [("ban", "alice", False, "spam", "mod"), ("mute", "alice", True, "", "mod")]
+    assert scene.ask("alice", "room_remove", seq=1) == "banned"
+    assert scene.ask("mod", "room_unban", person=alice) == {}
+    assert scene.ask("mod", "room_unmute", person=alice) == {}
+    assert sanctions(scene) == []
+
+
+def test_a_moderator_kicks(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bus.Ring] = []
+    monkeypatch.setattr(bus, "publish", told.append)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        assert scene.ask("mod", "room_kick", person="guest:4f1d2c00") == {}
+    (ring,) = told
+    assert isinstance(ring, bus.Kicked)
+    assert (ring.room_pk, ring.person) == (scene.room.pk, "guest:4f1d2c00")
+
+
+DEALINGS = ("room_kick", "room_ban", "room_unban", "room_mute", "room_unmute")
+
+
+@pytest.mark.parametrize("request_name", DEALINGS)
+def test_who_does_not_moderate_deals_with_nobody(scene: Scene, request_name: str) -> None:
+    for target in ("alice", "bob", "admin"):
+        assert scene.ask("bob", request_name, person=scene.person(target).id) == "forbidden"
+    assert scene.ask("bob", request_name, person="user:0") == "forbidden", "it tells who exists"
+
+
+@pytest.mark.parametrize("request_name", DEALINGS)
+def test_moderators_have_no_say_over_moderators_staff_and_themselves(scene: Scene, request_name: str) -> None:
+    other = rows.user("other")
+    rows.member(scene.room, other, "moderator")
+    scene.users["other"] = other
+    for target in ("other", "admin", "mod"):
+        assert scene.ask("mod", request_name, person=scene.person(target).id) == "forbidden"
+    assert scene.ask("admin", request_name, person=scene.person("mod").id) == {}
+    assert scene.ask("admin", request_name, person=scene.person("admin").id) == "forbidden"
+
+
+@pytest.mark.parametrize("person", ["user:0", "nobody", "guest:", "user:1\0"])
+def test_who_does_not_exist_cannot_be_dealt_with(scene: Scene, person: str) -> None:
+    assert scene.ask("mod", "room_ban", person=person) == "unknown_person"
+
+
+def test_a_policy_of_ones_own_says_who_moderates(scene: Scene, settings: Settings) -> None:
+    settings.REALTIME = {"POLICY": "tests.test_moderation.Everybody"}
+    assert scene.ask("alice", "room_ban", person="guest:4f1d2c00") == {}
+    assert scene.ask("alice", "room_ban", person=scene.person("bob").id) == "forbidden", "bob moderates as well"
+
+
+class Everybody(Policy):
+    """All moderate."""
+
+    def may_moderate(self, person: Person, room: Room, role: str | None) -> bool:
+        return person.user_pk is not None
+
+
 # Over a connection
 
 
@@ -142,7 +222,7 @@ async def node() -> AsyncIterator[FakeNode]:
 async def test_a_request_is_handed_on_with_who_asks_and_answered(node: FakeNode) -> None:
     node.log.append(3)
     assert (await push(node, "room_remove", seq=3)).payload == {"status": "ok", "response": {"seq": 4}}
-    assert node.moderated == [Asked(1, Person("user:7", "alice", user_pk="7"), Remove(3))]
+    assert node.moderated == [Asked(1, Person("user:7", "alice", user_pk="7"), Remove(seq=3))]
 
 
 async def test_a_request_that_makes_no_sense_is_refused(node: FakeNode) -> None:

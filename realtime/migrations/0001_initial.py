@@ -116,6 +116,11 @@ class Migration(migrations.Migration):
                 ("head", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq")),
                 ("tail", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq not kept")),
                 ("state", models.JSONField(blank=True, default=dict, editable=False, verbose_name="state")),
+                ("sanctioned", models.BooleanField(default=False, editable=False, verbose_name="has bans or mutes")),
+                (
+                    "judged",
+                    models.PositiveBigIntegerField(default=0, editable=False, verbose_name="changes of bans and mutes"),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
@@ -197,6 +202,61 @@ class Migration(migrations.Migration):
                 "verbose_name": "membership",
                 "verbose_name_plural": "memberships",
                 "constraints": [models.UniqueConstraint(fields=("room", "user"), name="realtime_one_membership")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Sanction",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(choices=[("ban", "Ban"), ("mute", "Mute")], max_length=10, verbose_name="kind"),
+                ),
+                ("person", models.CharField(max_length=150, verbose_name="person's id")),
+                ("name", models.CharField(max_length=200, verbose_name="person")),
+                (
+                    "until",
+                    models.DateTimeField(
+                        blank=True, db_index=True, help_text="Empty: for good.", null=True, verbose_name="until"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, help_text="For moderators to read.", max_length=200, verbose_name="reason"
+                    ),
+                ),
+                ("by", models.CharField(blank=True, max_length=150, verbose_name="imposed by, id")),
+                ("by_name", models.CharField(blank=True, max_length=200, verbose_name="imposed by")),
+                ("created_at", models.DateTimeField(auto_now=True, verbose_name="since")),
+                (
+                    "room",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sanctions",
+                        to="realtime.room",
+                        verbose_name="room",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "ban or mute",
+                "verbose_name_plural": "bans and mutes",
+                "constraints": [
+                    models.UniqueConstraint(fields=("room", "person", "kind"), name="realtime_one_sanction_of_a_kind")
+                ],
             },
         ),
         migrations.CreateModel(

@@ -66,6 +66,7 @@ def bootstrap(snapshot: Any) -> dict[str, Any]:
         "state": snapshot.state,
         "you": {"id": snapshot.you.id, "name": snapshot.you.name},
         "can": list(snapshot.can),
+        "muted": snapshot.muted,
     }
 
 

@@ -96,7 +96,64 @@ async def test_others_remove_nothing(site: Site, enter: Connect, name: str) -> N
     bob, other = await enter(slug, "bob"), await enter(slug, name)
     await bob.push(slug, "message", text="stays")
     refused = await other.push(slug, "room_remove", seq=1)
-    assert refused.response["code"] == "forbidden"
+    assert refused.response["code"] == "forbidden"  # a guest may act here, so it is not for lack of a login
     for seq, code in ((2, "unknown_event"), (0, "invalid"), ("1", "invalid")):
         assert (await bob.push(slug, "room_remove", seq=seq)).response["code"] == code
     assert "stays" in await everything(other, slug)
+
+
+# Bans and mutes
+
+
+async def test_a_banned_person_is_put_out_of_every_server_and_stays_out(
+    site: Site, enter: Connect, come: Connect, neighbour: Server
+) -> None:
+    slug = moderated(site)
+    bob = await enter(slug, "bob")
+    here, there = await enter(slug, "alice"), await enter(slug, "alice", at=neighbour)
+    alice = (await here.join(slug)).response["you"]["id"]
+    await here.event("phx_close", slug)
+    asked_at = time.monotonic()
+    assert (await bob.push(slug, "room_ban", person=alice, seconds=600, reason="spam")).response == {}
+    for client in (here, there):
+        refusal = (await client.event("room_ended", slug)).payload
+        assert (refusal["code"], "retry_after" in refusal, refusal["until"][-1]) == ("banned", False, "Z")
+        await client.event("phx_close", slug)
+    if site.backend.layer:
+        assert time.monotonic() - asked_at < 3
+    for server in ({}, {"at": neighbour}):
+        again = await come("alice", **server)
+        assert (await again.join(slug)).response["code"] == "banned"
+        await again.event("phx_close", slug)
+        assert (await again.join(site.room())).ok, "banned from one room, not from all"
+    assert (await bob.push(slug, "room_unban", person=alice)).response == {}
+    assert (await again.join(slug)).ok
+
+
+async def test_who_is_muted_reads_and_is_refused_until_it_ends(site: Site, enter: Connect, neighbour: Server) -> None:
+    slug = moderated(site)
+    bob, alice, far = await enter(slug, "bob"), await enter(slug, "alice"), await enter(slug, "alice", at=neighbour)
+    person = (await alice.join(slug)).response["you"]["id"]
+    assert (await bob.push(slug, "room_mute", person=person, seconds=600)).response == {}
+    for client in (alice, far):
+        refusal = (await client.push(slug, "message", text="no")).response
+        assert (refusal["code"], 500 < refusal["retry_after"] <= 600) == ("muted", True)
+        told = (await client.event("room_can", slug)).payload
+        assert (told["can"], told["muted"]["until"][-1]) == ([], "Z")
+        assert (await client.push(slug, "typing")).response["code"] == "muted"
+    await bob.push(slug, "message", text="quiet now")
+    assert (await far.event("message", slug)).payload["data"] == {"text": "quiet now"}
+    assert (await bob.push(slug, "room_unmute", person=person)).response == {}
+    assert (await alice.event("room_can", slug)).payload == {"can": ["act"]}
+    assert (await alice.push(slug, "message", text="thanks")).ok
+
+
+@pytest.mark.parametrize("name", ["", "alice"])
+async def test_others_deal_with_nobody(site: Site, enter: Connect, name: str) -> None:
+    slug = moderated(site)
+    bob, other = await enter(slug, "bob"), await enter(slug, name)
+    person = (await bob.join(slug)).response["you"]["id"]
+    for request in ("room_kick", "room_ban", "room_mute", "room_unban", "room_unmute"):
+        refused = await other.push(slug, request, person=person)
+        assert refused.response["code"] == ("forbidden" if name else "login_required"), request
+    assert (await bob.push(slug, "message", text="still here")).ok

@@ -135,6 +135,30 @@ async def test_the_end_of_a_room_ends_the_channel(embedded_site: Site, start: St
     await alice.see("closed")
 
 
+async def test_a_ban_ends_the_channel_and_keeps_it_from_joining_again(
+    embedded_site: Site, start: Start, server: Server
+) -> None:
+    slug = embedded_site.room()
+    topic = f"room:{slug}"
+    alice = await start(server, "alice")
+    alice.do("join", topic=topic)
+    await alice.see("joined")
+    code = (
+        "from datetime import timedelta; rooms.ban(User.objects.get(username='alice'), slug, until=timedelta(hours=1))"
+    )
+    embedded_site.console.run(code, slug=slug)
+    alice.do("push", topic=topic, name="message", payload={"text": "me again"})
+    assert (await alice.see("answered", name="message", status="error"))["response"]["code"] == "banned"
+    again = await start(server, "alice")
+    again.do("join", topic=topic)
+    refusal = (await again.see("refused"))["refusal"]
+    assert (refusal["code"], "retry_after" in refusal) == ("banned", False)
+    await again.see("closed", topic=topic)
+    again.do("look", topic=topic)
+    look = await again.see("state")
+    assert (look["state"], look["willRejoin"], look["known"]) == ("closed", False, 0)
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 async def test_it_comes_back_by_itself_after_a_restart_and_has_missed_nothing(
     embedded_site: Site, start: Start, program: Program

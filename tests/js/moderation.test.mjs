@@ -79,3 +79,49 @@ test("a room that has ended is asked for nothing", async () => {
   world.peer.say(["1", null, "room:lobby", "room_ended", { code: "kicked", message: "Out." }]);
   for (const ask of [() => room.remove(9), () => room.history()]) await assert.rejects(ask, { code: "kicked" });
 });
+
+test("who is muted knows until when, and when it is over", async () => {
+  const world = new World();
+  const { room } = await world.joined({ response: { seq: 10, can: [], muted: { until: "2026-11-21T14:05:00.000Z" } } });
+  assert.deepEqual(room.muted, { until: "2026-11-21T14:05:00.000Z" });
+  const seen = collect(room, "can");
+  world.peer.say(["1", null, "room:lobby", "room_can", { can: ["act"] }]);
+  assert.deepEqual([seen, room.can, room.muted], [[["act"]], ["act"], null]);
+  world.peer.say(["1", null, "room:lobby", "room_can", { can: [], muted: { until: null } }]);
+  assert.deepEqual([room.can, room.muted], [[], { until: null }]);
+});
+
+test("nobody is muted by nonsense", async () => {
+  for (const muted of [undefined, null, true, "yes", []]) {
+    const { room } = await new World().joined({ response: { muted } });
+    assert.equal(room.muted, null);
+  }
+  const { room } = await new World().joined({ response: { muted: { until: 7 } } });
+  assert.deepEqual(room.muted, { until: null });
+});
+
+test("a ban ends the room and says until when", async () => {
+  const { world, room } = await joined();
+  const banned = { code: "banned", message: "Out.", until: "2026-11-21T14:05:00.000Z" };
+  world.peer.say(["1", null, "room:lobby", "room_ended", banned]);
+  assert.deepEqual([room.status, room.refusal.code, room.refusal.until], ["ended", "banned", banned.until]);
+  assert.equal(room.refusal.retryAfter, null);
+});
+
+test("a command that would have to wait for long is given back at once", async () => {
+  const { world, room } = await joined();
+  const sending = room.send("message", { text: "hi" });
+  world.peer.refuse(world.peer.last("message"), { code: "muted", message: "No.", retry_after: 61, until: null });
+  await assert.rejects(sending, { code: "muted", retryAfter: 61 });
+  assert.deepEqual(room.pending, []);
+});
+
+test("what a moderator asks for is answered with nothing, or refused", async () => {
+  const { world, room } = await joined();
+  const asked = { kick: room.kick("user:9"), ban: room.ban("user:9"), mute: room.mute("user:9") };
+  for (const name of Object.keys(asked)) world.peer.ok(world.peer.last(`room_${name}`), {});
+  for (const asking of Object.values(asked)) assert.equal(await asking, undefined);
+  const lifting = room.unban("user:9");
+  world.peer.refuse(world.peer.last("room_unban"), { code: "unknown_person", message: "Nobody." });
+  await assert.rejects(lifting, { code: "unknown_person" });
+});

@@ -28,11 +28,17 @@ test("what the client sends is what the vectors show", async () => {
   room.history({ before: 20, limit: 50 });
   room.history();
   room.remove(41);
+  room.kick("user:9");
+  room.ban("user:9", { seconds: 600, reason: "spam" });
+  room.unban("user:9");
+  room.mute("user:9", { seconds: 600 });
+  room.unmute("user:9");
   await world.clock.advance(27_500);
   room.leave();
 
   const sent = world.peer.frames.map(withoutRefs);
-  const names = ["join_with_since", "command", "ephemeral_command", "history", "history_of_the_newest", "remove", "heartbeat", "leave"];
+  const names = ["join_with_since", "command", "ephemeral_command", "history", "history_of_the_newest"];
+  names.push("remove", "kick", "ban", "unban", "mute", "unmute", "heartbeat", "leave");
   assert.deepEqual(sent, names.map((name) => withoutRefs(vector(name).frame)));
   const [join, ...rest] = world.peer.frames;
   assert.equal(join[0], join[1], "a join's ref is its own join_ref");
@@ -69,14 +75,17 @@ test("an empty welcome is readable", () => {
 });
 
 test("the vectors' refusals say whether to try again", () => {
-  const again = new Set(["rate_limited", "overloaded", "unavailable"]);
+  const again = new Set(["rate_limited", "overloaded", "unavailable", "muted"]);
   const refused = vectors.filter(({ frame }) => frame[4].status === "error").map(({ frame }) => frame[4].response);
   assert.ok(refused.length > 10);
   for (const response of refused) {
     const refusal = Refusal.from(response);
     assert.equal(refusal.code, response.code);
     assert.equal(refusal.message, response.message);
-    assert.equal(refusal.retryAfter !== null, again.has(refusal.code), refusal.code);
+    assert.equal(refusal.retryAfter, response.retry_after ?? null);
+    assert.equal(refusal.until, response.until ?? null);
+    const isForGood = response.until === null;
+    assert.equal(refusal.retryAfter !== null, again.has(refusal.code) && !isForGood, refusal.code);
   }
 });
 

@@ -58,7 +58,10 @@ export function mount(element, page) {
   room.addEventListener("gap", ({ detail }) => history.gap(detail.seq));
   room.addEventListener("removed", ({ detail }) => history.remove(detail.seq));
   room.addEventListener("cleared", ({ detail }) => history.clear(detail.seq));
-  room.addEventListener("ended", () => allow(false));
+  room.addEventListener("ended", ({ detail }) => {
+    allow(false);
+    if (detail.code === "banned") part("readonly").hidden = true;
+  });
 
   history.addEventListener("change", () => show(part, words, history, scroll, lines));
   history.addEventListener("refused", ({ detail }) => {

@@ -28,6 +28,8 @@ import { Refusal } from "./refusal.js";
  */
 
 const MAX_REFUSALS = 5;
+/** Who has to wait longer is told so: what is written now may not be meant any more by then. */
+const LONGEST_HOLD_SECONDS = 60;
 /** Nothing is given up at the moment it is sent again. */
 const MIN_PATIENCE_MS = 5_000;
 /** A timer this late means that the machine slept. */
@@ -184,7 +186,8 @@ export class Outbox {
   #refused(entry, refusal) {
     this.#flying.delete(entry);
     entry.leftMs = this.#timeoutMs;
-    if (refusal.retryAfter === null || entry.backoff.tries >= MAX_REFUSALS) {
+    const holds = refusal.retryAfter !== null && refusal.retryAfter <= LONGEST_HOLD_SECONDS;
+    if (!holds || entry.backoff.tries >= MAX_REFUSALS) {
       this.#reject(entry, refusal);
     } else {
       this.#holdFor(refusal.retryAfter * 1000 + entry.backoff.next());

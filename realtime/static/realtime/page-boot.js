@@ -8,6 +8,7 @@
  * imports look after what all kinds share: the connection in words, and who is here.
  */
 
+import { Muted } from "./page-muted.js";
 import { People } from "./page-people.js";
 import { Status } from "./page-status.js";
 import { Words } from "./page-words.js";
@@ -21,6 +22,7 @@ import { Socket } from "./socket.js";
  * @property {{[name: string]: any}} state
  * @property {import("./codec/shapes.js").Person | null} you
  * @property {string[]} can
+ * @property {import("./codec/shapes.js").Mute | null} muted
  */
 /**
  * @typedef {object} RoomPage  what the module of a kind is given
@@ -54,6 +56,7 @@ async function bootRoom(element) {
   room.addEventListener("status", () => (element.dataset.realtimeStatus = room.status));
   new Status(element, page);
   new People(element, page);
+  new Muted(element, page);
   const kind = await import(address);
   kind.mount(element, page);
   await join(room);

@@ -52,9 +52,21 @@ export class Words {
     return parts.map(({ type, value }) => (type === "element" ? isolated(value) : value));
   }
 
+  /** A moment to come, as one says it: the time, and the day where it is not today. Of this browser's zone. */
+  moment(iso, now = new Date()) {
+    const date = new Date(iso);
+    const day = date.toDateString() === now.toDateString() ? {} : { day: "numeric", month: "long" };
+    return date.toLocaleString(this.#lang, { ...day, hour: "2-digit", minute: "2-digit" });
+  }
+
+  /** `name`, or, where there is an end to it, `name.until` with its time. */
+  until(name, until) {
+    return until && this.has(`${name}.until`) ? this.say(`${name}.until`, { time: this.moment(until) }) : this.say(name);
+  }
+
   /** What to tell a person whose command was refused: the template's sentence for the code, else the server's. */
-  refusal({ code, message }) {
-    return this.has(`refused.${code}`) ? this.say(`refused.${code}`) : message || code;
+  refusal({ code, message, until }) {
+    return this.has(`refused.${code}`) ? this.until(`refused.${code}`, until) : message || code;
   }
 
   #sentence(name, n) {

@@ -15,12 +15,14 @@ export class Refusal extends Error {
    * @param {string} code
    * @param {string} message  a sentence that can be shown to a person
    * @param {number | null} [retryAfter]  seconds
+   * @param {string | null} [until]  of a ban or a mute: when it ends, ISO 8601
    */
-  constructor(code, message, retryAfter = null) {
+  constructor(code, message, retryAfter = null, until = null) {
     super(message);
     this.name = "Refusal";
     this.code = code;
     this.retryAfter = retryAfter;
+    this.until = until;
   }
 
   /**
@@ -28,9 +30,9 @@ export class Refusal extends Error {
    * @param {unknown} payload
    */
   static from(payload) {
-    const { code, reason, message, retry_after: seconds } = isObject(payload) ? payload : /** @type {any} */ ({});
+    const { code, reason, message, retry_after: seconds, until } = isObject(payload) ? payload : /** @type {any} */ ({});
     const name = text(code) ?? text(reason) ?? "refused";
-    return new Refusal(name, text(message) ?? name, readSeconds(seconds));
+    return new Refusal(name, text(message) ?? name, readSeconds(seconds), text(until));
   }
 }
 

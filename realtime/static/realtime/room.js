@@ -10,7 +10,7 @@
  * event said was taken away) and "ended" (detail: a Refusal).
  */
 
-import { isObject, isSeq, readEvent, readEvents, readWelcome } from "./codec/shapes.js";
+import { isSeq, readEvent, readEvents, readMute, readWelcome, readWords } from "./codec/shapes.js";
 import { defer } from "./deferred.js";
 import { Drawer } from "./drawer.js";
 import { Feed } from "./feed.js";
@@ -134,6 +134,11 @@ export class Room extends EventTarget {
     return this.#welcome?.can ?? [];
   }
 
+  /** Until when this person may not act: {until} in ISO 8601, null for good; null itself where they are not muted. */
+  get muted() {
+    return this.#welcome?.muted ?? null;
+  }
+
   get presence() {
     return this.#presence;
   }
@@ -236,6 +241,42 @@ export class Room extends EventTarget {
   }
 
   /**
+   * Take somebody out of the room; they may come back. This and what follows is for moderators.
+   * @param {string} person  their id
+   */
+  async kick(person) {
+    await this.#request("room_kick", { person });
+  }
+
+  /**
+   * Take somebody out of the room and keep them out.
+   * @param {string} person
+   * @param {{seconds?: number, reason?: string}} [options]  without `seconds` for good; `reason` is for moderators to read
+   */
+  async ban(person, options = {}) {
+    await this.#request("room_ban", { person, ...options });
+  }
+
+  /** @param {string} person */
+  async unban(person) {
+    await this.#request("room_unban", { person });
+  }
+
+  /**
+   * Let somebody read, but not act.
+   * @param {string} person
+   * @param {{seconds?: number, reason?: string}} [options]
+   */
+  async mute(person, options = {}) {
+    await this.#request("room_mute", { person, ...options });
+  }
+
+  /** @param {string} person */
+  async unmute(person) {
+    await this.#request("room_unmute", { person });
+  }
+
+  /**
    * Ask the room itself. Waits while there is no connection, and is asked again where no answer came.
    * @param {string} name
    * @param {Payload} data
@@ -277,11 +318,11 @@ export class Room extends EventTarget {
 
   /**
    * The server has looked again at what this person may do.
-   * @param {unknown} can
+   * @param {Payload} told
    */
-  #may(can) {
+  #may({ can, muted }) {
     if (!this.#welcome || !Array.isArray(can)) return;
-    this.#welcome = { ...this.#welcome, can: can.filter((word) => typeof word === "string") };
+    this.#welcome = { ...this.#welcome, can: readWords(can), muted: readMute(muted) };
     this.#fire("can", this.#welcome.can);
   }
 
@@ -310,7 +351,7 @@ export class Room extends EventTarget {
    */
   #receive(name, payload) {
     if (name.startsWith("presence_")) this.#presence.receive(name, payload);
-    else if (name === "room_can") this.#may(payload.can);
+    else if (name === "room_can") this.#may(payload);
     else if (name === "room_cleared") this.#cleared(isSeq(payload.seq) ? payload.seq : 0);
     else if (name === REMOVED || !/^(room|phx)_/.test(name)) this.#event(readEvent(name, payload));
   }

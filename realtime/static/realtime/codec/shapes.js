@@ -15,6 +15,7 @@
  * @property {true} [removed]       what it said was taken away: `data` is empty
  */
 /** @typedef {RoomEvent & {seq: number}} LoggedEvent */
+/** @typedef {{until: string | null}} Mute  until when one may not act, ISO 8601; null: for good */
 /**
  * @typedef {object} Welcome
  * @property {number} seq           the newest seq of the room; `state` stands exactly here
@@ -25,6 +26,7 @@
  * @property {{[name: string]: any}} state
  * @property {Person | null} you
  * @property {string[]} can
+ * @property {Mute | null} muted
  * @property {{title: string, kind: string}} room
  */
 
@@ -95,9 +97,26 @@ export function readWelcome(response) {
     complete: response.complete !== false,
     state: isObject(state) ? state : {},
     you: readPerson(you),
-    can: Array.isArray(can) ? can.filter((word) => typeof word === "string") : [],
+    can: readWords(can),
+    muted: readMute(response.muted),
     room: { title: "", kind: "", ...(isObject(room) ? room : {}) },
   };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string[]}
+ */
+export function readWords(value) {
+  return Array.isArray(value) ? value.filter((word) => typeof word === "string") : [];
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Mute | null}
+ */
+export function readMute(value) {
+  return isObject(value) ? { until: text(value.until) } : null;
 }
 
 /**
