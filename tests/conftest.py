@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark tests by what they use, before `-m` looks, and put those with a browser last.
+    """Mark tests by what they use, before `-m` looks, and put the slow ones first, and those with a browser last.
 
     Playwright's synchronous API keeps an event loop in this thread from its first use to the end of the session, in which
     no asynchronous test could run.
@@ -51,7 +51,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if fixtures & BROWSER_FIXTURES:
             item.add_marker("browser")
     yield
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: ("browser" in item.keywords, not {"faults", "benchmarks"} & set(item.keywords)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests together where they run side by side, as what they share is made once; but not those with a browser."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "[chromium" in nodeid else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

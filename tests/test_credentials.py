@@ -70,7 +70,19 @@ def test_a_token_is_known_by_its_beginning_and_never_the_same() -> None:
     assert not credentials.is_token(TOKEN, "rt_other_")
 
 
-@pytest.mark.parametrize("text", [None, "", "rt_ticket_", TOKEN[:-1], TOKEN + "x", f" {TOKEN}", f"{TOKEN}\n", "\ud800"])
+NO_TOKENS = {
+    "nothing": None,
+    "empty": "",
+    "its beginning": "rt_ticket_",
+    "too short": TOKEN[:-1],
+    "too long": TOKEN + "x",
+    "a space before": f" {TOKEN}",
+    "a line's end after": f"{TOKEN}\n",
+    "half a pair": "\ud800",
+}
+
+
+@pytest.mark.parametrize("text", NO_TOKENS.values(), ids=NO_TOKENS)
 def test_what_does_not_look_like_a_token_is_none(text: str | None) -> None:
     assert not credentials.is_token(text, TICKET)
 

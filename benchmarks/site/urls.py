@@ -1,5 +1,5 @@
-from django.urls import path
+from django.urls import include, path
 
 from benchmarks.site import views
 
-urlpatterns = [path("plain/", views.plain), path("publishing/", views.publishing)]
+urlpatterns = [path("plain/", views.plain), path("publishing/", views.publishing), path("", include("project.urls"))]

@@ -41,17 +41,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Say how to have the same dice again."""
+    """Say how to have the same dice again, and what was measured."""
     report = yield
+    if report.when == "call":
+        report.user_properties += [("measured", note) for note in notes]
+        notes.clear()
     if report.failed and _seed in item.stash:
         report.sections.append(("dice", f"REALTIME_FAULT_SEED={item.stash[_seed]}"))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if notes:
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
+    measured = sorted(note for report in reports for name, note in report.user_properties if name == "measured")
+    if measured:
         terminalreporter.section("measured under faults")
-        terminalreporter.write("".join(f"{note}\n" for note in sorted(notes)))
+        terminalreporter.write("".join(f"{note}\n" for note in measured))
 
 
 @pytest.fixture

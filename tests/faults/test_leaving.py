@@ -11,6 +11,8 @@ from tests.faults.stage import DAPHNE, LANE, SERVINGS, Serving
 from tests.support import ledger
 from tests.support.sites import EMBEDDED, PUBSUB, Backend
 
+pytestmark = pytest.mark.alone
+
 COME_BACK = {4000, 1012}
 TURNED_AWAY = 4002  # who comes while the server is stopping
 

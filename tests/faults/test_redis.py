@@ -14,6 +14,8 @@ from tests.support import gauges, ledger
 from tests.support.crowd import Crowd, percentile
 from tests.support.sites import CORE, PUBSUB, Backend
 
+pytestmark = pytest.mark.alone
+
 # What redis-py, channels_redis and asgiref say when Redis is gone.
 COMPLAINTS = r"(?s)ERROR channels_redis.*?Traceback.*?(?=\n(?:INFO|WARNING|ERROR|CRITICAL) |\Z)"
 SLOWLY_SECONDS = 1.0  # for a machine that does other things as well

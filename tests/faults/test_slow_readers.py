@@ -44,6 +44,7 @@ async def talk_for_a_while(speakers: Crowd, readers: Crowd) -> float:
     return percentile(readers.latencies(since), 99)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("serving", SERVINGS, ids=str)
 async def test_one_of_500_that_stops_reading_is_not_noticed_by_the_others_and_catches_up(
     stage: Callable[..., Any], serving: Serving
