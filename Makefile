@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SIDE_BY_SIDE := --numprocesses 3 --dist loadscope --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help demo test faults lint format bench clean
 
