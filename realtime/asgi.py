@@ -17,6 +17,7 @@ from django.urls import re_path
 
 from realtime import auth, credentials, metrics
 from realtime.routing import websocket_urlpatterns
+from realtime.servers import daphne
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -27,6 +28,8 @@ def websocket(*routes: Any) -> Application:
     router: Any = URLRouter([*routes, *websocket_urlpatterns, nowhere])
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if "scheme" not in scope:
+            scope = {**scope, "scheme": daphne.scheme(send)}
         if not _may_come(scope):
             metrics.turned_away.add(value="origin")
             await _refuse(scope, receive, send)

@@ -1,7 +1,9 @@
-"""What the fast lanes say when a server is started in a way that they cannot work with."""
+"""What happens when a server is started in a way that the fast lanes cannot work with."""
 
 import pytest
+from websockets.asyncio.client import connect as open_socket
 
+from tests.support.gauges import resident_megabytes
 from tests.support.sites import Site
 from tests.support.wsclient import Client
 
@@ -19,3 +21,20 @@ async def test_uvicorns_lane_says_once_that_compression_is_on(
             assert (await client.heartbeat()).ok
     server.stop()
     assert server.log.count(WARNING) == times
+
+
+async def test_a_compression_bomb_ends_its_connection_alone(embedded_site: Site) -> None:
+    """Where a site leaves uvicorn's compression on: what is sent may be a thousand times as large when it is unpacked."""
+    options = ["--ws", "realtime.servers.uvicorn:Protocol", "--ws-per-message-deflate", "true"]
+    options += ["--ws-max-size", "1048576"]
+    server = embedded_site.serve("uvicorn", options)
+    url = server.url.replace("http", "ws", 1) + "/realtime/websocket?vsn=2.0.0"
+    async with await Client.connect(server.url) as bystander, open_socket(url, proxy=None) as socket:
+        assert socket.protocol.extensions
+        before = resident_megabytes(server.pid)
+        await socket.send("x" * 64 * 2**20)
+        await socket.wait_closed()
+        assert socket.close_code == 1009
+        assert (await bystander.heartbeat()).ok
+        assert resident_megabytes(server.pid) < before + 32
+    server.stop()

@@ -16,7 +16,7 @@ from weakref import WeakSet
 from autobahn.websocket.protocol import WebSocketProtocol as Autobahn
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.internet.tcp import Server
 from zope.interface import implementer
 
@@ -30,6 +30,7 @@ class Home(Protocol):
 
 
 _GIVING_UP = 4002
+_MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
 
 _held: WeakSet[Any] = WeakSet()
 
@@ -51,6 +52,12 @@ def hold(send: Any, home: Home) -> None:
 def _leave(home: Home) -> Deferred[None]:
     home.leave()
     return Deferred.fromFuture(asyncio.ensure_future(home.left()))
+
+
+def scheme(send: Any) -> str:
+    """Return a WebSocket's scheme, which daphne says nothing of: `ws` unless daphne itself has the certificate."""
+    protocol = _protocol(send)
+    return "wss" if protocol is not None and ISSLTransport.providedBy(protocol.transport) else "ws"
 
 
 def wire(send: Any) -> Wire | None:
@@ -79,16 +86,19 @@ def _handle(transport: Any) -> Any:
 class Wire:
     """Writes to the transport of a WebSocket that is open, and is paused while its buffer is full."""
 
-    __slots__ = ("_handle", "_protocol", "_transport", "on_pause", "on_resume", "paused")
+    __slots__ = ("_handle", "_owed", "_protocol", "_transport", "on_pause", "on_resume", "paused")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         self._transport = protocol.transport
         self._handle = _handle(protocol.transport)
         self.paused = False
+        self._owed: bytes | None = None
         self.on_pause: Callable[[], None] = lambda: None
         self.on_resume: Callable[[], None] = lambda: None
         protocol.serverClose = partial(_close, protocol)
+        protocol.onPing = self._ping
+        protocol.onMessageFrame = self._fragment
         protocol.transport.unregisterProducer()
         protocol.transport.registerProducer(self, True)
 
@@ -120,6 +130,19 @@ class Wire:
     def cut(self) -> None:
         self._protocol.transport.abortConnection()
 
+    def _ping(self, payload: bytes) -> None:
+        """Answer at once, or when the client reads again: until then it is owed the newest pong alone (RFC 6455, 5.5.3)."""
+        if self.paused:
+            self._owed = payload
+        else:
+            WebSocketProtocol.onPing(self._protocol, payload)
+
+    def _fragment(self, payload: list[bytes]) -> None:
+        if len(self._protocol.message_data or ()) < _MOST_FRAGMENTS:
+            WebSocketProtocol.onMessageFrame(self._protocol, payload)
+        else:
+            self.cut()
+
     # Twisted's IPushProducer
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
@@ -128,6 +151,9 @@ class Wire:
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
         self.paused = False
+        if self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._ping(owed)
         self.on_resume()
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name

@@ -16,6 +16,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 logger = logging.getLogger("realtime.servers")
 
+_LONGEST_MESSAGE = 2**20  # as on daphne; uvicorn's own limit is sixteen times that
+_MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
+_TOO_BIG = 1009
+
 
 class Protocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, with `scope["extensions"]["realtime.frames"]`."""
@@ -41,6 +45,23 @@ class Protocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.realtime_frames.resume()
+
+    def handle_ping(self) -> None:
+        """Answer at once, or when the client reads again: until then it is owed the newest pong alone (RFC 6455, 5.5.3)."""
+        pongs = b"".join(self.conn.data_to_send())
+        if self.realtime_frames.paused:
+            self.realtime_frames.owed = pongs or self.realtime_frames.owed
+        else:
+            self.transport.write(pongs)
+
+    def handle_cont(self, event: Any) -> None:
+        if self.close_sent:
+            return
+        if len(self.frames) < _MOST_FRAGMENTS:
+            super().handle_cont(event)
+            return
+        self.conn.send_close(_TOO_BIG)
+        self.handle_parser_exception()
 
     # Once a close is under way nothing more may be written, and `write` itself does not look.
 
@@ -100,12 +121,13 @@ def _warn_of_compression() -> None:
 class _Wire:
     """`write` is the transport's own: a look at anything of the connection's costs as much as half a write."""
 
-    __slots__ = ("_ended", "_protocol", "on_pause", "on_resume", "paused", "write")
+    __slots__ = ("_ended", "_protocol", "on_pause", "on_resume", "owed", "paused", "write")
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         self.write: Callable[[bytes], None] = protocol.transport.write
         self.paused = False
+        self.owed = b""
         self._ended = False
         self.on_pause: Callable[[], None] = lambda: None
         self.on_resume: Callable[[], None] = lambda: None
@@ -113,6 +135,7 @@ class _Wire:
     def settle(self) -> None:
         """Let go of what the handshake left behind, several kilobytes: the request, the answer, and the headers of both."""
         protocol: Any = self._protocol
+        protocol.conn.max_message_size = min(protocol.config.ws_max_size or _LONGEST_MESSAGE, _LONGEST_MESSAGE)
         protocol.request = protocol.response = None
         protocol.scope["headers"].clear()
 
@@ -131,6 +154,8 @@ class _Wire:
     def resume(self) -> None:
         if not self._ended:
             self.paused = False
+            self.write(self.owed)
+            self.owed = b""
             self.on_resume()
 
     def end(self) -> None:

@@ -16,6 +16,7 @@ from tests.docs.conftest import Serve, is_healthy
 from tests.docs.pages import Block, blocks, page
 from tests.docs.reader import PEOPLE_AND_ROOMS, Reader
 from tests.support import programs
+from tests.support.certificates import Certificate
 from tests.support.daemon import HOST, Daemon, free_port
 from tests.support.servers import Server
 from tests.support.services import Postgres
@@ -202,23 +203,25 @@ async def test_nginx_and_uvicorn_serve_the_site_as_deployed(
 ) -> None:
     program = programs.need(programs.NGINX)
     reader.follow(deploy)
-    with (reader.folder / "mysite" / "settings.py").open("a") as settings:
-        settings.write("\nSESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False  # there is no TLS in this test\n")
     server = serve(reader, "uvicorn", *uvicorn_options())
-    url = f"http://{HOST}:{free_port()}"
-    nginx = start_nginx(program, tmp_path, listen=urlsplit(url).port, upstream=server.port)
+    certificate = Certificate(tmp_path)
+    trust = certificate.trust
+    url = f"https://{HOST}:{free_port()}"
+    nginx = start_nginx(program, tmp_path, certificate, listen=urlsplit(url).port, upstream=server.port)
     try:
-        visitor = Visitor(url)
+        visitor = Visitor(url, trust=trust)
         assert visitor.get("/realtime/health").status == 200
         assert visitor.get("/realtime/metrics").status == 403
         visitor.login("root", path="/admin/login/?next=/rooms/lobby/")
-        client: Client = await connect(url, cookie=visitor.cookie)
+        assert all(cookie.secure for cookie in visitor.cookies)
+        client: Client = await connect(url, cookie=visitor.cookie, trust=trust)
         assert (await client.join("lobby")).ok
         assert (await client.push("lobby", "message", text="through nginx")).ok
         await client.event("message", "lobby")
-        with pytest.raises(InvalidStatus):
-            await connect(url, cookie=visitor.cookie, origin="http://elsewhere.example")
-        echo: Client = await connect(url, path="/echo")
+        for origin in ("https://elsewhere.example", url.replace("https", "http")):
+            with pytest.raises(InvalidStatus):
+                await connect(url, cookie=visitor.cookie, origin=origin, trust=trust)
+        echo: Client = await connect(url, path="/echo", trust=trust)
         await echo.send(["1", "2", "a", "b", {}])
         assert (await echo.event("b")).topic == "a"
     finally:
@@ -231,9 +234,14 @@ def uvicorn_options() -> list[str]:
     return words[words.index("--ws") :]
 
 
-def start_nginx(program: str, folder: Path, listen: int | None, upstream: int) -> Daemon:
+def start_nginx(program: str, folder: Path, certificate: Certificate, listen: int | None, upstream: int) -> Daemon:
     text = block_of("docs/howto/deploy.md", "nginx").text
-    text = text.replace("listen 80;", f"listen {HOST}:{listen};").replace("127.0.0.1:8001", f"{HOST}:{upstream}")
+    text = text.replace("listen 443 ssl;", f"listen {HOST}:{listen} ssl;").replace(
+        "127.0.0.1:8001", f"{HOST}:{upstream}"
+    )
+    text = text.replace("/etc/ssl/mysite.pem", str(certificate.file)).replace(
+        "/etc/ssl/mysite.key", str(certificate.key_file)
+    )
     paths = "".join(f"{name}_temp_path {folder}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     file = folder / "nginx.conf"
     file.write_text(f"pid {folder}/nginx.pid; events {{}} http {{ access_log off; {paths}\n{text}}}")
@@ -241,7 +249,7 @@ def start_nginx(program: str, folder: Path, listen: int | None, upstream: int) -
         "nginx",
         [program, "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(file), "-g", "daemon off;"],
         log_file=folder / "nginx.log",
-        ready=lambda: is_healthy(f"http://{HOST}:{listen}"),
+        ready=lambda: is_healthy(f"https://{HOST}:{listen}", certificate.trust),
     )
     nginx.start()
     return nginx

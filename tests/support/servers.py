@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from tests.support.certificates import Certificate
 from tests.support.daemon import HOST, Daemon, free_port
 
 Program = Literal["daphne", "daphne-portable", "uvicorn", "uvicorn-lane"]
@@ -19,7 +20,7 @@ made: list["Server"] = []
 
 
 class Server(Daemon):
-    """One server process. `url` is where it is, and stays so over restarts."""
+    """One server process. `url` is where it is, and stays so over restarts. With a `certificate` it speaks TLS itself."""
 
     def __init__(
         self,
@@ -32,14 +33,16 @@ class Server(Daemon):
         options: Sequence[str] = (),
         python: str = sys.executable,
         health: str = HEALTH,
+        certificate: Certificate | None = None,
     ) -> None:
         self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self.ws_url = f"ws://{HOST}:{self.port}"
+        self.url = f"http{'s' if certificate else ''}://{HOST}:{self.port}"
+        self.ws_url = self.url.replace("http", "ws", 1)
+        self._trust = certificate.trust if certificate else None
         self._health = health
         super().__init__(
             f"{program} on port {self.port}",
-            [python, "-m", *_command(program, self.port), *options, _application(program, application)],
+            [python, "-m", *_command(program, self.port, certificate), *options, _application(program, application)],
             log_file=folder / f"{program}-{self.port}.log",
             ready=self._is_healthy,
             env=env,
@@ -49,7 +52,7 @@ class Server(Daemon):
 
     def _is_healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(self.url + self._health, timeout=5) as answer:
+            with urllib.request.urlopen(self.url + self._health, timeout=5, context=self._trust) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as refusal:
             return refusal.code == 404 and self._health != HEALTH
@@ -57,11 +60,16 @@ class Server(Daemon):
             return False
 
 
-def _command(program: Program, port: int) -> list[str]:
+def _command(program: Program, port: int, certificate: Certificate | None) -> list[str]:
+    if program.startswith("daphne") and certificate:
+        endpoint = f"ssl:{port}:privateKey={certificate.key_file}:certKey={certificate.file}:interface={HOST}"
+        return ["daphne", "-e", endpoint]
     if program.startswith("daphne"):
         return ["daphne", "-b", HOST, "-p", str(port)]
     protocol = "realtime.servers.uvicorn:Protocol" if program == "uvicorn-lane" else "websockets-sansio"
-    return ["uvicorn", "--host", HOST, "--port", str(port), "--ws", protocol, "--ws-per-message-deflate", "false"]
+    command = ["uvicorn", "--host", HOST, "--port", str(port), "--ws", protocol, "--ws-per-message-deflate", "false"]
+    keys = ["--ssl-keyfile", str(certificate.key_file), "--ssl-certfile", str(certificate.file)] if certificate else []
+    return [*command, *keys]
 
 
 def _application(program: Program, application: str) -> str:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.certificates import Certificate
 from tests.support.console import ROOT, Console
 from tests.support.servers import Program, Server
 from tests.support.services import Postgres, Redis
@@ -93,9 +94,16 @@ class Site:
         self._exits.callback(console.close)
         return console
 
-    def serve(self, program: Program = "daphne", options: Sequence[str] = (), **env: str) -> Server:
+    def serve(
+        self,
+        program: Program = "daphne",
+        options: Sequence[str] = (),
+        certificate: Certificate | None = None,
+        **env: str,
+    ) -> Server:
         """Start one more server on this site; `stop` it when done, or leave that to the site."""
-        server = Server(program, env=self.env | env, folder=self.folder, cwd=ROOT, options=options)
+        env = self.env | env
+        server = Server(program, env=env, folder=self.folder, cwd=ROOT, options=options, certificate=certificate)
         self._exits.callback(server.stop)
         server.start()
         return server

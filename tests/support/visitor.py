@@ -1,12 +1,13 @@
 """A person with a browser that has no scripts: follows redirects, keeps cookies, and fills in the forms that pages show."""
 
 import http.client
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from http.cookiejar import CookieJar
+from http.cookiejar import Cookie, CookieJar
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,22 @@ class Page:
 class Visitor:
     """One person's visit to the site at `base_url`."""
 
-    def __init__(self, base_url: str, within: float = 20) -> None:
+    def __init__(self, base_url: str, within: float = 20, trust: ssl.SSLContext | None = None) -> None:
         self.base_url = base_url
         self._within = within
         self._cookies = CookieJar()
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._cookies))
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(self._cookies), urllib.request.HTTPSHandler(context=trust)
+        )
 
     @property
     def cookie(self) -> str:
         """The value of the Cookie header that goes with every request."""
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._cookies)
+
+    @property
+    def cookies(self) -> list[Cookie]:
+        return list(self._cookies)
 
     def get(self, path: str) -> Page:
         return self._open(urllib.request.Request(self._url(path)))

@@ -7,6 +7,7 @@ It is deliberately plain: it checks nothing, resends nothing and hides nothing. 
 import asyncio
 import itertools
 import json
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -60,6 +61,7 @@ class Client:
         origin: str | None = None,
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
+        trust: ssl.SSLContext | None = None,
     ) -> Self:
         """Open a connection as a page of the site itself would; `websockets.InvalidStatus` when it is refused.
 
@@ -77,6 +79,7 @@ class Client:
             compression=None,
             max_size=None,
             proxy=None,
+            ssl=trust,
         )
         return cls(socket)
 
