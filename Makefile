@@ -5,14 +5,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 SIDE_BY_SIDE := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help demo test faults lint format bench clean
+.PHONY: help demo test faults fuzz lint format audit bench clean
 
 help:
 	@echo "make demo     run the demo site on http://127.0.0.1:8000/ (ARGS='--port 9000' to change the port)"
 	@echo "make test     run every test, over SQLite and over PostgreSQL"
 	@echo "make faults   kill and stop things for longer than 'make test' does (ARGS='-k redis' for some of them)"
+	@echo "make fuzz     try 100,000 inputs that a machine makes up (ARGS='lives --count 1000000' for more of some of them)"
 	@echo "make lint     check style and types"
 	@echo "make format   put the code into shape"
+	@echo "make audit    ask the Python Package Index whether anything that is pinned has a known hole"
 	@echo "make bench    measure, and write docs/benchmarks.md (ARGS='--quick' to see in a minute that it works)"
 	@echo "make clean    remove what the other targets made"
 
@@ -33,6 +35,10 @@ faults: .venv/tests.stamp
 	REALTIME_FAULT_SECONDS=30 REALTIME_FAULT_ROUNDS=3 REALTIME_PROPERTY_LENGTH=20 \
 	$(BIN)/python -m pytest tests/faults tests/properties $(ARGS)
 
+# What was found goes on in the next run: build/fuzz.
+fuzz: .venv/fuzz.stamp
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 lint: .venv/tests.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,6 +47,11 @@ lint: .venv/tests.stamp
 format: .venv/tests.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Needs the Package Index's own advisories: a mirror without them makes it fail, and say so. It installs nothing of what it audits.
+audit: .venv/audit.stamp
+	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off \
+	$(foreach file,$(wildcard requirements.txt */requirements*.txt */*/requirements.txt),--requirement $(file))
 
 # The peers on Node.js are left out, and said to be, where there is no npm.
 bench: .venv/bench.stamp
@@ -56,6 +67,15 @@ clean:
 .venv/tests.stamp: requirements.txt tests/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@ .venv/demo.stamp
+
+.venv/fuzz.stamp: requirements.txt tests/requirements.txt tests/fuzz/requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
+	@touch $@ .venv/demo.stamp .venv/tests.stamp
+
+.venv/audit.stamp: tests/requirements-audit.txt | $(BIN)/python
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-audit.txt
+	@touch $@
 
 .venv/bench.stamp: requirements.txt tests/requirements.txt benchmarks/requirements.txt benchmarks/peers/package.json | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

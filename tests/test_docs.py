@@ -55,6 +55,23 @@ def test_every_guarantee_is_shown_by_tests() -> None:
     assert [text.splitlines()[0] for text in guarantees if not shown(text)] == []
 
 
+def test_every_threat_is_shown_by_tests_to_be_met() -> None:
+    threats = table(page("docs/security.md"), "threat", "defence", "shown by")
+    assert threats
+    assert [threat for threat, _, tests in threats if not shown(f"`{tests}`")] == []
+
+
+# Dependencies
+
+
+@pytest.mark.parametrize(
+    "file", sorted(path for path in ROOT.glob("**/requirements*.txt") if ".venv" not in path.parts), ids=name
+)
+def test_everything_that_is_installed_is_pinned(file: Path) -> None:
+    lines = [line.partition(" ;")[0].partition("#")[0].strip() for line in file.read_text().splitlines()]
+    assert [line for line in lines if line and not re.fullmatch(r"-r \S+|[\w.-]+==[\w.]+", line)] == []
+
+
 # Settings
 
 
