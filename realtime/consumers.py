@@ -43,33 +43,48 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
         await _turn_away(send, TooManyConnections(), "address")
         return
     try:
-        await _let_in(home, scope, receive, send)
+        let_in = await _let_in(home, scope, send)
+        if let_in is not None:
+            await _serve(home, *let_in, receive)
     finally:
         home.addresses.leave(address)
 
 
-async def _let_in(home: Node, scope: Scope, receive: Receive, send: Send) -> None:
+async def _let_in(home: Node, scope: Scope, send: Send) -> tuple[Connection, AsgiLane | FrameLane] | None:
+    """Return who came in and its way out, or turn them away."""
     try:
         person = await home.identify(credentials.of_scope(scope))
     except BadCredentials as refusal:
         metrics.turned_away.add(value="bad_credentials")
         metrics.refusals.add(value=refusal.code)
         await send({"type": "websocket.close", "code": 1008})
-        return
+        return None
     except Refusal as refusal:
         await _accept(scope, send)
         await _turn_away(send, refusal, refusal.code)
-        return
+        return None
     await _accept(scope, send)
     lane = _lane(scope, send)
     try:
         connection = Connection(home, person, lane)
     except TooManyConnections as refusal:
         await _turn_away(send, refusal, "person")
-        return
+        return None
     lane.on_pause, lane.on_resume = connection.held_up, connection.resumed
+    return connection, lane
+
+
+async def _serve(home: Node, connection: Connection, lane: AsgiLane | FrameLane, receive: Receive) -> None:
     try:
-        await _serve(connection, receive)
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is not None:
+                await connection.receive(text)
+            else:
+                connection.refuse_binary()
     finally:
         connection.closed()
         await home.left()
@@ -85,18 +100,6 @@ def _lane(scope: Scope, send: Send) -> AsgiLane | FrameLane:
         return AsgiLane(send)
     wire.settle()
     return FrameLane(wire, send)
-
-
-async def _serve(connection: Connection, receive: Receive) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        text = message.get("text")
-        if text is not None:
-            await connection.receive(text)
-        else:
-            connection.refuse_binary()
 
 
 async def _accept(scope: Scope, send: Send) -> None:

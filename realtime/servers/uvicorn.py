@@ -136,6 +136,7 @@ class _Wire:
         """Let go of what the handshake left behind, several kilobytes: the request, the answer, and the headers of both."""
         protocol: Any = self._protocol
         protocol.conn.max_message_size = min(protocol.config.ws_max_size or _LONGEST_MESSAGE, _LONGEST_MESSAGE)
+        protocol.request.headers.clear()  # the parser, which waits for frames now, holds on to the request
         protocol.request = protocol.response = None
         protocol.scope["headers"].clear()
 
