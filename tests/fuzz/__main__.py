@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "fuzz"
-SHARES = {"codec": 0.3, "lives": 0.4, "web": 0.3}
+SHARES = {"codec": 0.5, "lives": 0.2, "web": 0.3}
 MOST_MEMORY_MB = 1024
 MOST_SECONDS = 20
 
