@@ -10,6 +10,15 @@ ROOT = Path(__file__).resolve().parents[1]
 LOBBY = f"room:{SHARED}"
 DEN = f"room:{OWN}"
 
+SQL = [
+    "'; DROP TABLE realtime_event; --",
+    '" OR 1=1 --',
+    "x') ON CONFLICT DO NOTHING; --",
+    "%s %(id)s :1 ? $1",
+    "\\'",
+    "\u02bc",
+]
+
 
 def frame(*parts: object) -> str:
     return json.dumps(list(parts), ensure_ascii=False)
@@ -46,6 +55,8 @@ FRAMES = [
     frame("4", "17", DEN, "room_ban", {"person": "user:2", "seconds": 60}),
     frame("4", "18", DEN, "room_unban", {"person": "user:2"}),
     frame("4", "19", DEN, "room_mute", {"person": "guest:abcd"}),
+    *(frame("1", "20", LOBBY, "message", {"text": text, "key": text.replace(" ", "")}) for text in SQL),
+    *(join(f"room:{text}", "6", since=text) for text in SQL),
     "",
     "{}",
     "[]",
@@ -88,6 +99,7 @@ REQUESTS = [
     "GET /accounts/login/?next=//elsewhere.example/",
     f"POST /accounts/login/\n{COOKIE}\n{FORM}\n\nusername=alice&password=alice&next=/",
     f"POST /accounts/logout/\n{COOKIE}\n\n",
+    f"GET /rooms/x'%20OR%20'1'='1/\n{COOKIE.replace('; ', chr(39) + '; ')}",
     "GET /static/realtime/chat.js\nRange: bytes=0-5\nIf-None-Match: x\nAccept-Encoding: gzip",
     "GET /static/%2e%2e/%2e%2e/manage.py",
     "GET /favicon.ico",
