@@ -11,17 +11,18 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 1  storable.py     what may be stored: JSON that every database takes
 1  roster.py       who is in a room as one process sees it, by person, and what changed
 2  conf.py         the REALTIME settings: defaults, bounds and a line each
-2  models.py       Room, Membership, Event, Sanction, Node, Presence: columns and constraints
+2  models.py       Room, Membership, Event, Sanction, Turn, Node, Presence: columns and constraints
 2  credentials.py  what somebody shows to say who they are: cookies, or a token in their place
 2  metrics.py      the declared counters
 2  batching.py     what arrives while a database call is under way goes together in the next one
 3  auth.py         who is this (session, guest), and from which origin
 3  tickets.py      issue, redeem, sweep: the one writer of Ticket
 3  apikeys.py      make, revoke, identify: the one writer of an ApiKey's digest
+3  statements.py   the statements of an append and of entering, written out
 3  sanctions.py    who is banned or muted, until when: the one writer of Sanction
+3  slowmode.py     who acted when in a room in slow mode: the one writer of Turn
 4  allowances.py   what all of a person's connections share
 4  policy.py       may this person see, join, act, moderate
-4  statements.py   the statements of an append and of entering, written out
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
@@ -47,6 +48,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 13 asgi.py         the whole WebSocket branch: origin, then routes
 13 urls.py         the HTTP routes
 13 keyadmin.py     API keys in the admin
+13 sanctionadmin.py  bans and mutes in the admin
 13 admin.py        rooms, memberships, the log to read, who is here
 13 apps.py         finds every installed app's kinds
 13 templatetags/   a room in any template

@@ -14,18 +14,21 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from realtime import keyadmin as keyadmin  # registers the keys
 from realtime import kinds, presence, rooms
 from realtime.models import Event, Membership, Room
+from realtime.sanctionadmin import DealForm
 
 _NAMES_SHOWN = 100
 
@@ -84,7 +87,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("title", "slug", "kind")}),
         (_("Access"), {"fields": ("join_access", "act_access", "is_open")}),
         (_("Retention"), {"fields": ("keep_events", "keep_days")}),
-        (_("Limits"), {"fields": ("max_bytes", "commands_per_second")}),
+        (_("Limits"), {"fields": ("max_bytes", "commands_per_second", "slow_seconds")}),
         (_("Now"), {"fields": ("people_here", "head", "kept_events", "state", "created_at")}),
     )
 
@@ -123,7 +126,9 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("here now"))
     def people_here(self, room: Room) -> str:
         people = presence.people(room.pk, limit=_NAMES_SHOWN + 1) if room.pk else []
-        names = format_html_join(", ", "<bdi>{}</bdi>", ((person.name,) for person in people[:_NAMES_SHOWN]))
+        deal = reverse("admin:realtime_room_deal", args=[room.pk], current_app=self.admin_site.name) if people else ""
+        links = ((f"{deal}?{urlencode({'person': person.id})}", person.name) for person in people[:_NAMES_SHOWN])
+        names = format_html_join(", ", '<a href="{}"><bdi>{}</bdi></a>', links)
         return format_html("{}, …", names) if len(people) > _NAMES_SHOWN else names or str(_("nobody"))
 
     @admin.display(description=_("events kept now"))
@@ -163,7 +168,8 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         act = path(
             "<path:object_id>/act/<slug:action>/", self.admin_site.admin_view(self.act), name="realtime_room_act"
         )
-        return [act, *super().get_urls()]
+        deal = path("<path:object_id>/deal/", self.admin_site.admin_view(self.deal), name="realtime_room_deal")
+        return [act, deal, *super().get_urls()]
 
     def act(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
         """Carry out an action on one room, and go back to its page."""
@@ -177,6 +183,31 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         chosen = self.get_queryset(request).filter(pk=room.pk)
         asked: HttpResponse | None = getattr(self, action)(request, chosen)
         return asked or HttpResponseRedirect(self._page_of(room))
+
+    def deal(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask what is to be done about somebody in a room, and do it."""
+        room = self.get_object(request, unquote(object_id))
+        if room is None:
+            raise Http404
+        if not self.has_change_permission(request, room):
+            raise PermissionDenied
+        form = DealForm(request.POST or None, initial={"person": request.GET.get("person", "")})
+        if form.is_valid():
+            assert isinstance(request.user, AbstractBaseUser)
+            form.carry_out(room, by=request.user)
+            self.log_change(request, room, form.said())
+            messages.success(request, form.said())
+            return HttpResponseRedirect(self._page_of(room))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Mute, ban or take out"),
+            "room": room,
+            "form": form,
+            "back": self._page_of(room),
+            "opts": self.model._meta,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/realtime/room/deal.html", context)
 
     def _page_of(self, room: Room) -> str:
         return reverse("admin:realtime_room_change", args=[room.pk], current_app=self.admin_site.name)

@@ -49,8 +49,8 @@ class Joined:
 
     def standing(self) -> dict[str, Any]:
         """Return what the client is told of what it may do here."""
-        muted = rooms.muted(self.admission.held)
-        return {"can": self.admission.can} if muted is None else {"can": self.admission.can, "muted": muted}
+        told = {"muted": rooms.muted(self.admission.held), "slow": self.admission.slow}
+        return {"can": self.admission.can, **{name: value for name, value in told.items() if value is not None}}
 
     def still_alarm(self) -> None:
         if self.alarm is not None:

@@ -16,7 +16,7 @@ import msgspec
 from django.db import router, transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 
-from realtime import conf, kinds, metrics, policy, protocol, sanctions, statements, storable
+from realtime import conf, kinds, metrics, policy, protocol, sanctions, slowmode, statements, storable
 from realtime.auth import Person
 from realtime.errors import Failed, Forbidden, Invalid, Refusal, UnknownEvent, UnknownRoom
 from realtime.feed import Standing
@@ -24,6 +24,7 @@ from realtime.kinds import Actor, Command, Fact
 from realtime.models import Event, Room
 from realtime.protocol import Frame
 from realtime.sanctions import FREE, Held
+from realtime.slowmode import Turns
 from realtime.statements import NewEvent, NewHead
 
 logger = logging.getLogger("realtime.kinds")
@@ -71,7 +72,10 @@ def append(entries: Sequence[Entry]) -> list[Outcome]:
     """
     with transaction.atomic(using=database(), savepoint=False):
         rooms = statements.lock_rooms(database(), {entry.room_pk for entry in entries})
-        desk = _Desk(rooms, _roles(entries, rooms), _held(entries, rooms), _seqs_by_key(entries), datetime.now(UTC))
+        now = datetime.now(UTC)
+        acting = _acting(entries, rooms)
+        held, turns = sanctions.held(acting), slowmode.turns(acting, now)
+        desk = _Desk(rooms, _roles(acting), held, turns, _seqs_by_key(entries), now)
         outcomes = [desk.judge(entry) for entry in entries]
         desk.write()
     return outcomes
@@ -108,6 +112,7 @@ class _Desk:
         rooms: dict[int, Room],
         roles: dict[tuple[int, str], str],
         held: dict[tuple[int, str], Held],
+        turns: Turns,
         seqs: dict[tuple[int, str, str], int],
         now: datetime,
     ) -> None:
@@ -115,6 +120,7 @@ class _Desk:
         self._rooms: dict[int, _Room] = {}
         self._roles = roles
         self._held = held
+        self._turns = turns
         self._seqs = seqs
         self._now = now
         self._events: list[NewEvent] = []
@@ -137,6 +143,7 @@ class _Desk:
             _trim_if_due(room.row, room.first_head)
         heads = [NewHead(room.row.head, room.row.tail, room.saved.decode(), room.row.pk) for room in changed]
         statements.update_rooms(database(), heads)
+        self._turns.write()
         metrics.appended.add(len(self._events))
 
     def _append(self, entry: Entry) -> Appended:
@@ -146,13 +153,23 @@ class _Desk:
         known = self._known(entry)
         if known is not None:
             return Appended(known, None)
-        if entry.person is not None:
-            role = self._roles.get((row.pk, entry.person.user_pk or ""))
-            policy.check_act(entry.person, row, role, self._held.get((row.pk, entry.person.id), FREE))
+        slowed = entry.person is not None and self._admit(entry.person, row)
         room = self._rooms.get(row.pk) or _Room(row)
         self._rooms[row.pk] = room
         fact = entry.deed if isinstance(entry.deed, Fact) else self._decide(room, entry.deed, entry.actor)
-        return self._keep(room, fact, entry)
+        appended = self._keep(room, fact, entry)
+        if slowed and entry.person is not None:
+            self._turns.take(row, entry.person)
+        return appended
+
+    def _admit(self, person: Person, row: Room) -> bool:
+        """Raise what keeps a person from acting, and say whether the room's slow mode is for them."""
+        role = self._roles.get((row.pk, person.user_pk or ""))
+        policy.check_act(person, row, role, self._held.get((row.pk, person.id), FREE))
+        slowed = policy.is_slowed(person, row, role)
+        if slowed:
+            self._turns.check(row, person)
+        return slowed
 
     def _known(self, entry: Entry) -> int | None:
         return None if entry.key is None else self._seqs.get((entry.room_pk, _actor_id(entry), entry.key))
@@ -266,20 +283,16 @@ def trim(now: datetime) -> int:
     return sum(_trim_by_age(row, now) for row in aged if row.oldest is not None and _too_old(row, now) > row.oldest)
 
 
-def _roles(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, str], str]:
-    """Read the roles of those who act, where a role can matter: anybody may act in most rooms."""
-    return policy.roles(
-        (entry.room_pk, entry.person)
-        for entry in entries
-        if entry.person is not None and entry.room_pk in rooms and not policy.is_plain(rooms[entry.room_pk])
-    )
-
-
-def _held(entries: Sequence[Entry], rooms: dict[int, Room]) -> dict[tuple[int, str], Held]:
-    """Read who of those who act is muted or banned, where anybody is."""
-    return sanctions.held(
+def _acting(entries: Sequence[Entry], rooms: dict[int, Room]) -> list[tuple[Room, Person]]:
+    """Return who acts where; the site itself is not among them."""
+    return [
         (rooms[entry.room_pk], entry.person) for entry in entries if entry.person is not None and entry.room_pk in rooms
-    )
+    ]
+
+
+def _roles(acting: list[tuple[Room, Person]]) -> dict[tuple[int, str], str]:
+    """Read the roles of those who act, where a role can matter: anybody may act in most rooms."""
+    return policy.roles((room.pk, person) for room, person in acting if not policy.is_plain(room))
 
 
 def _seqs_by_key(entries: Sequence[Entry]) -> dict[tuple[int, str, str], int]:

@@ -1,8 +1,9 @@
 """The tables: columns and constraints, no logic.
 
 Who writes what: `log` writes Event, and the head, tail and state of a Room; `presence` writes Node and Presence; `sanctions`
-writes Sanction, and what a Room's row says of them; `tickets` writes Ticket; `apikeys` writes the digest of an ApiKey and when it
-was used and revoked; people write the rest of ApiKey and Room, and Membership, in the admin or in the site's code.
+writes Sanction, and what a Room's row says of them; `slowmode` writes Turn; `tickets` writes Ticket; `apikeys` writes the digest
+of an ApiKey and when it was used and revoked; people write the rest of ApiKey and Room, and Membership, in the admin or in the
+site's code.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+LONGEST_SLOW_SECONDS = 86_400
 
 
 class Access(models.TextChoices):
@@ -60,6 +63,13 @@ class Room(models.Model):
         blank=True,
         validators=[MinValueValidator(0.01)],
         help_text=_("Of one person. Empty: no limit of its own."),
+    )
+    slow_seconds = models.PositiveIntegerField(
+        _("slow mode, seconds"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_SLOW_SECONDS)],
+        help_text=_("From one message of a person to the next; moderators need not wait. Empty: no slow mode."),
     )
     head = models.PositiveBigIntegerField(_("newest seq"), default=0, editable=False)
     tail = models.PositiveBigIntegerField(_("newest seq not kept"), default=0, editable=False)
@@ -133,6 +143,22 @@ class Sanction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} · {self.name} · {self.room_id}"
+
+
+class Turn(models.Model):
+    """When somebody acted last in a room in slow mode."""
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="+", db_index=False)
+    person = models.CharField(max_length=150)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("turn")
+        verbose_name_plural = _("turns")
+        constraints = (models.UniqueConstraint(fields=("room", "person"), name="realtime_one_turn_per_person"),)
+
+    def __str__(self) -> str:
+        return f"{self.person} · {self.room_id}"
 
 
 class Ticket(models.Model):

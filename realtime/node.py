@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import bus, conf, door, log, moderation, presence, rooms, sanctions, tickets
+from realtime import bus, conf, door, log, moderation, presence, rooms, sanctions, slowmode, tickets
 from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.batching import Batcher
@@ -259,6 +259,7 @@ class Node:
         await self._read(lambda: log.trim(datetime.now(UTC)))
         await self._read(tickets.sweep)
         await self._read(lambda: sanctions.sweep(datetime.now(UTC)))
+        await self._read(lambda: slowmode.sweep(datetime.now(UTC)))
 
     def _read(self, read: Read) -> asyncio.Future[Any]:
         return self._reader.submit(read)

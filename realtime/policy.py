@@ -56,7 +56,12 @@ def _policy(path: str) -> Policy:
 def is_plain(room: Room) -> bool:
     """Say whether the room's own fields decide without a look at anybody's role."""
     open_to_all = (Access.ANYONE, Access.LOGGED_IN)
-    return type(current()) is Policy and room.join_access in open_to_all and room.act_access in open_to_all
+    return (
+        type(current()) is Policy
+        and room.join_access in open_to_all
+        and room.act_access in open_to_all
+        and not room.slow_seconds
+    )
 
 
 def roles(pairs: Iterable[tuple[int, Person]]) -> dict[tuple[int, str], str]:
@@ -108,6 +113,11 @@ def check_act(person: Person, room: Room, role: str | None, held: Held = FREE) -
         raise RoomClosed
     held.check_ban()
     held.check_mute()
+
+
+def is_slowed(person: Person, room: Room, role: str | None) -> bool:
+    """Say whether the room's slow mode, if it has one, is for this person: moderators need not wait."""
+    return bool(room.slow_seconds) and not current().may_moderate(person, room, role)
 
 
 def can(person: Person, room: Room, role: str | None, held: Held = FREE) -> list[str]:

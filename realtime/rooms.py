@@ -48,13 +48,14 @@ class Admission(msgspec.Struct, frozen=True):
     commands_per_second: float | None
     held: Held = FREE
     judged: int = 0
+    slow: int | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """A room as a page shows it before any script runs. `events` are as on the wire, oldest first, and end at `seq`.
 
     `complete`: nothing older is kept. `people` is cut at PRESENCE_LIST, `count` is not. `muted` says until when, as the wire
-    does, where the requesting person is.
+    does, where the requesting person is; `slow`: how many seconds they have to wait between commands.
     """
 
     room: Room
@@ -64,6 +65,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     you: Actor
     can: list[str]
     muted: dict[str, str | None] | None
+    slow: int | None
     complete: bool
     people: list[Actor]
     count: int
@@ -268,6 +270,7 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
         you=person.actor,
         can=policy.can(person, row, role, held),
         muted=muted(held),
+        slow=slow(person, row, role),
         complete=oldest <= row.tail + 1,
         people=people,
         count=len(people) if len(people) < most else presence.counts([row.pk])[row.pk],
@@ -312,12 +315,18 @@ def _admit(
         commands_per_second=row.commands_per_second,
         held=held,
         judged=row.judged,
+        slow=slow(person, row, role),
     )
 
 
 def muted(held: Held) -> dict[str, str | None] | None:
     """Return what somebody is told of being muted: until when."""
     return None if held.mute is None else {"until": sanctions.said(held.mute)}
+
+
+def slow(person: Person, row: Room, role: str | None) -> int | None:
+    """Return how many seconds somebody has to wait between commands, where the room's slow mode is for them."""
+    return row.slow_seconds if policy.is_slowed(person, row, role) else None
 
 
 def _state(row: Room) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from realtime import protocol
 from realtime.auth import Person
 from realtime.errors import Banned, Muted, UnknownRoom
 from realtime.models import Room, Sanction, SanctionKind
+from realtime.statements import storable_at
 
 FOR_GOOD = datetime.max.replace(tzinfo=UTC)
 
@@ -68,7 +69,7 @@ def held(pairs: Iterable[tuple[Room, Person]]) -> dict[tuple[int, str], Held]:
     )
     ends: dict[tuple[int, str], list[tuple[str, datetime]]] = {}
     for room_pk, person, kind, until in rows.values_list("room_id", "person", "kind", "until"):
-        ends.setdefault((room_pk, person), []).append((kind, until or FOR_GOOD))
+        ends.setdefault((room_pk, person), []).append((kind, FOR_GOOD if until is None else until.astimezone(UTC)))
     found = {
         (room_pk, person): _held([end for one in ids for end in ends.get((room_pk, one), ())])
         for (room_pk, person), ids in wanted.items()
@@ -81,7 +82,7 @@ def impose(room_pk: int, new: NewSanction) -> int:
     values = {
         "name": new.name,
         "user_id": new.user_pk,
-        "until": None if new.until == FOR_GOOD else new.until,
+        "until": None if new.until == FOR_GOOD else storable_at(new.until),
         "reason": new.reason,
         "by": new.by,
         "by_name": new.by_name,
@@ -106,7 +107,7 @@ def lift(room_pk: int, kind: SanctionKind, person: str) -> int | None:
 
 def sweep(now: datetime) -> int:
     """Remove what has ended, and return how many there were."""
-    ended = Sanction.objects.using(database()).filter(until__lte=now)
+    ended = Sanction.objects.using(database()).filter(until__lte=storable_at(now))
     removed = 0
     for room_pk in set(ended.values_list("room_id", flat=True)):
         with transaction.atomic(using=database()):
@@ -130,7 +131,7 @@ def _held(ends: list[tuple[str, datetime]]) -> Held:
 
 
 def _lasting(now: datetime) -> Any:
-    return Sanction.objects.using(database()).filter(Q(until=None) | Q(until__gt=now))
+    return Sanction.objects.using(database()).filter(Q(until=None) | Q(until__gt=storable_at(now)))
 
 
 def _lock(room_pk: int) -> int:

@@ -137,6 +137,7 @@ def test_the_script_is_told_where_the_page_stands(room: Room, request_of: Any) -
         "you": {"id": snapshot.you.id, "name": snapshot.you.name},
         "can": [],
         "muted": None,
+        "slow": None,
     }
 
 

@@ -113,6 +113,19 @@ class Migration(migrations.Migration):
                         verbose_name="commands a second",
                     ),
                 ),
+                (
+                    "slow_seconds",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="From one message of a person to the next; moderators need not wait. Empty: no slow mode.",
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(86400),
+                        ],
+                        verbose_name="slow mode, seconds",
+                    ),
+                ),
                 ("head", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq")),
                 ("tail", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq not kept")),
                 ("state", models.JSONField(blank=True, default=dict, editable=False, verbose_name="state")),
@@ -256,6 +269,30 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "bans and mutes",
                 "constraints": [
                     models.UniqueConstraint(fields=("room", "person", "kind"), name="realtime_one_sanction_of_a_kind")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Turn",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("person", models.CharField(max_length=150)),
+                ("at", models.DateTimeField(db_index=True)),
+                (
+                    "room",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="realtime.room",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "turn",
+                "verbose_name_plural": "turns",
+                "constraints": [
+                    models.UniqueConstraint(fields=("room", "person"), name="realtime_one_turn_per_person")
                 ],
             },
         ),

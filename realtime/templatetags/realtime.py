@@ -67,6 +67,7 @@ def bootstrap(snapshot: Any) -> dict[str, Any]:
         "you": {"id": snapshot.you.id, "name": snapshot.you.name},
         "can": list(snapshot.can),
         "muted": snapshot.muted,
+        "slow": snapshot.slow,
     }
 
 

@@ -45,6 +45,11 @@ class Chat:
     def line(self, text: str) -> Locator:
         return self.texts.filter(has_text=text)
 
+    def more(self, text: str) -> Locator:
+        """The button of what one may do about a line."""
+        line = self.page.locator("[data-rt-lines] > li").filter(has_text=text)
+        return line.get_by_role("button", name="Actions", include_hidden=True)
+
     def scroll_to(self, position: str) -> None:
         self.log.evaluate("(log, to) => { log.scrollTop = to === 'top' ? 0 : log.scrollHeight; }", position)
 

@@ -157,3 +157,25 @@ async def test_others_deal_with_nobody(site: Site, enter: Connect, name: str) ->
         refused = await other.push(slug, request, person=person)
         assert refused.response["code"] == ("forbidden" if name else "login_required"), request
     assert (await bob.push(slug, "message", text="still here")).ok
+
+
+# Slow mode
+
+
+async def test_slow_mode_holds_over_all_of_a_persons_connections(
+    site: Site, enter: Connect, come: Connect, neighbour: Server
+) -> None:
+    slug = moderated(site, slow_seconds=100)
+    alice, far, bob = await enter(slug, "alice"), await come("alice", at=neighbour), await enter(slug, "bob")
+    assert (await far.join(slug)).response["slow"] == 100
+    assert (await alice.push(slug, "message", text="one")).ok
+    for client in (alice, far):
+        refusal = (await client.push(slug, "message", text="two")).response
+        assert (refusal["code"], 50 < refusal["retry_after"] <= 100) == ("rate_limited", True)
+        assert (await client.push(slug, "typing")).ok
+    for text in ("three", "four"):
+        assert (await bob.push(slug, "message", text=text)).ok, "moderators need not wait"
+    site.console.run("row = Room.objects.get(slug=slug); row.slow_seconds = None; row.save()", slug=slug)
+    assert (await alice.push(slug, "message", text="five")).ok
+    if site.backend.layer:  # without, open pages learn of it with the next look at everybody
+        assert "slow" not in (await alice.event("room_can", slug)).payload

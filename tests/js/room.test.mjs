@@ -29,7 +29,7 @@ test("a join tells who we are and what we may", async () => {
   assert.equal(room.status, "joining");
   world.peer.welcome({ seq: 12, state: { value: 7 } });
   const reply = await joining;
-  assert.deepEqual(reply, { ...welcome({ seq: 12, state: { value: 7 } }), muted: null });
+  assert.deepEqual(reply, { ...welcome({ seq: 12, state: { value: 7 } }), muted: null, slow: null });
   assert.deepEqual([room.slug, room.status, room.seq, room.stateSeq, room.state], ["lobby", "joined", 12, 12, { value: 7 }]);
   assert.deepEqual([room.you, room.can], [{ id: "user:7", name: "alice" }, ["act"]]);
   assert.equal(await room.join(), reply);

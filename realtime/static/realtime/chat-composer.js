@@ -3,13 +3,15 @@ export class Composer {
   #form;
   #box;
   #draft;
+  #mayNot = () => false;
 
   /**
    * @param {HTMLFormElement} form
    * @param {import("./chat-draft.js").Draft} draft
-   * @param {{send: (text: string) => void, type: () => void}} tell
+   * @param {{send: (text: string) => void, type: () => void, mayNot?: () => boolean}} tell  mayNot: it is not one's turn
    */
-  constructor(form, draft, { send, type }) {
+  constructor(form, draft, { send, type, mayNot }) {
+    if (mayNot) this.#mayNot = mayNot;
     this.#form = form;
     this.#draft = draft;
     this.#box = form.querySelector("textarea");
@@ -37,7 +39,7 @@ export class Composer {
 
   #send(send) {
     const text = this.#box.value.trim();
-    if (!text) return;
+    if (!text || this.#mayNot()) return;
     this.#box.value = "";
     this.#draft.text = "";
     this.#fit();

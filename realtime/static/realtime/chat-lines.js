@@ -40,6 +40,16 @@ export class Lines {
     return this.#lines.at(-1)?.event.seq;
   }
 
+  /** When this person last said something that is on the page. */
+  lastOf(id) {
+    return this.#lines.findLast(({ event }) => event.by && event.by.id === id)?.event.at;
+  }
+
+  /** The event of the line with this seq, if there is one. */
+  event(seq) {
+    return this.#lines.find(({ event }) => event.seq === seq)?.event;
+  }
+
   /** Put events where they belong. Returns those that were not there. */
   add(events) {
     return events.filter((event) => this.#insert(event));

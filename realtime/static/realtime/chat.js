@@ -7,6 +7,7 @@ import { LineMaker } from "./chat-line.js";
 import { Lines } from "./chat-lines.js";
 import { Outbox } from "./chat-outbox.js";
 import { Scroll } from "./chat-scroll.js";
+import { Slow } from "./chat-slow.js";
 import { Typing } from "./chat-typing.js";
 import { tabStorage } from "./world.js";
 
@@ -27,9 +28,11 @@ export function mount(element, page) {
   const history = new History(room, lines, scroll, snapshot);
   const outbox = new Outbox(part("outbox"), page, maker, you);
   const typing = new Typing(part("typing"), page);
+  const slow = new Slow(part("slow"), part("composer"), words);
   const draft = new Draft(tabStorage(), you()?.id ?? "", room.slug);
   const composer = new Composer(part("composer"), draft, {
     type: () => typing.say(),
+    mayNot: () => slow.holds(),
     send: (text) => {
       typing.rest();
       outbox.send(text);
@@ -45,16 +48,22 @@ export function mount(element, page) {
 
   room.on("*", (event) => {
     if (!event.seq) return;
-    if (isMine(event)) outbox.settle(event.key);
-    else if (event.by) typing.forget(event.by.id);
+    if (isMine(event)) {
+      outbox.settle(event.key);
+      if (!event.removed && event.name === "message") slow.acted(Date.parse(event.at));
+    } else if (event.by) typing.forget(event.by.id);
     history.receive(event, isMine(event));
   });
   room.on("typing", ({ by }) => by && by.id !== you()?.id && typing.hear(by));
   room.addEventListener("joined", () => {
     allow(room.can.includes("act"));
+    slow.seconds = room.slow;
     restore();
   });
-  room.addEventListener("can", () => allow(room.can.includes("act")));
+  room.addEventListener("can", () => {
+    allow(room.can.includes("act"));
+    slow.seconds = room.slow;
+  });
   room.addEventListener("gap", ({ detail }) => history.gap(detail.seq));
   room.addEventListener("removed", ({ detail }) => history.remove(detail.seq));
   room.addEventListener("cleared", ({ detail }) => history.clear(detail.seq));
@@ -67,10 +76,16 @@ export function mount(element, page) {
   history.addEventListener("refused", ({ detail }) => {
     part("notice").textContent = `${words.say("history")} ${words.refusal(detail)}`;
   });
+  part("lines").addEventListener("click", ({ target }) => {
+    const event = target.closest("[data-rt-more]") && lines.event(Number(target.closest("[data-seq]")?.dataset.seq));
+    if (event) page.moderator.aboutEvent(event);
+  });
   part("older").addEventListener("click", () => history.older());
   part("jump").addEventListener("click", () => history.latest());
 
   allow(snapshot.can.includes("act"));
+  slow.seconds = snapshot.slow ?? null;
+  slow.acted(Date.parse(lines.lastOf(you()?.id) ?? ""));
   restore();
   show(part, words, history, scroll, lines);
   scroll.toBottom();

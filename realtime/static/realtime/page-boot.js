@@ -8,6 +8,7 @@
  * imports look after what all kinds share: the connection in words, and who is here.
  */
 
+import { Moderator } from "./page-moderator.js";
 import { Muted } from "./page-muted.js";
 import { People } from "./page-people.js";
 import { Status } from "./page-status.js";
@@ -23,6 +24,7 @@ import { Socket } from "./socket.js";
  * @property {import("./codec/shapes.js").Person | null} you
  * @property {string[]} can
  * @property {import("./codec/shapes.js").Mute | null} muted
+ * @property {number | null} slow
  */
 /**
  * @typedef {object} RoomPage  what the module of a kind is given
@@ -30,6 +32,7 @@ import { Socket } from "./socket.js";
  * @property {Socket} socket
  * @property {Words} words     the sentences of the template
  * @property {Snapshot} snapshot
+ * @property {Moderator} moderator  what one does about messages and people
  */
 
 /** @type {Map<string, Socket>} by mount */
@@ -52,6 +55,7 @@ async function bootRoom(element) {
   const socket = socketOf(mount);
   const room = socket.room(slug, { since: snapshot.seq, you: snapshot.you ?? undefined });
   const page = { room, socket, snapshot, words: new Words(element) };
+  page.moderator = new Moderator(element, page);
 
   room.addEventListener("status", () => (element.dataset.realtimeStatus = room.status));
   new Status(element, page);

@@ -59,6 +59,12 @@ export class Words {
     return date.toLocaleString(this.#lang, { ...day, hour: "2-digit", minute: "2-digit" });
   }
 
+  /** A length of time, to the second below two minutes, to the minute above. */
+  duration(seconds) {
+    const [value, unit] = seconds < 120 ? [Math.ceil(seconds), "second"] : [Math.ceil(seconds / 60), "minute"];
+    return new Intl.NumberFormat(this.#lang, { style: "unit", unit, unitDisplay: "long" }).format(value);
+  }
+
   /** `name`, or, where there is an end to it, `name.until` with its time. */
   until(name, until) {
     return until && this.has(`${name}.until`) ? this.say(`${name}.until`, { time: this.moment(until) }) : this.say(name);

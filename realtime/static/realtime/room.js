@@ -10,7 +10,7 @@
  * event said was taken away) and "ended" (detail: a Refusal).
  */
 
-import { isSeq, readEvent, readEvents, readMute, readWelcome, readWords } from "./codec/shapes.js";
+import { isSeq, readEvent, readEvents, readMute, readSlow, readWelcome, readWords } from "./codec/shapes.js";
 import { defer } from "./deferred.js";
 import { Drawer } from "./drawer.js";
 import { Feed } from "./feed.js";
@@ -137,6 +137,11 @@ export class Room extends EventTarget {
   /** Until when this person may not act: {until} in ISO 8601, null for good; null itself where they are not muted. */
   get muted() {
     return this.#welcome?.muted ?? null;
+  }
+
+  /** In slow mode: how many seconds this person has to wait from one command to the next; null where they need not. */
+  get slow() {
+    return this.#welcome?.slow ?? null;
   }
 
   get presence() {
@@ -320,9 +325,9 @@ export class Room extends EventTarget {
    * The server has looked again at what this person may do.
    * @param {Payload} told
    */
-  #may({ can, muted }) {
+  #may({ can, muted, slow }) {
     if (!this.#welcome || !Array.isArray(can)) return;
-    this.#welcome = { ...this.#welcome, can: readWords(can), muted: readMute(muted) };
+    this.#welcome = { ...this.#welcome, can: readWords(can), muted: readMute(muted), slow: readSlow(slow) };
     this.#fire("can", this.#welcome.can);
   }
 

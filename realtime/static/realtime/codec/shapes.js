@@ -27,6 +27,7 @@
  * @property {Person | null} you
  * @property {string[]} can
  * @property {Mute | null} muted
+ * @property {number | null} slow   seconds to wait from one command to the next
  * @property {{title: string, kind: string}} room
  */
 
@@ -99,6 +100,7 @@ export function readWelcome(response) {
     you: readPerson(you),
     can: readWords(can),
     muted: readMute(response.muted),
+    slow: readSlow(response.slow),
     room: { title: "", kind: "", ...(isObject(room) ? room : {}) },
   };
 }
@@ -117,6 +119,14 @@ export function readWords(value) {
  */
 export function readMute(value) {
   return isObject(value) ? { until: text(value.until) } : null;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {number | null}
+ */
+export function readSlow(value) {
+  return typeof value === "number" && value > 0 ? value : null;
 }
 
 /**
