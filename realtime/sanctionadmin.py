@@ -46,7 +46,6 @@ class DealForm(forms.Form):
             (SanctionKind.BAN, _("Ban: may not come in")),
             (KICK, _("Take out, once: may come back")),
         ),
-        widget=forms.RadioSelect,
         initial=SanctionKind.MUTE,
     )
     seconds = forms.ChoiceField(label=_("For how long"), choices=_TIMES, required=False, initial="3600")
