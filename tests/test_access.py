@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as site
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
 from django.db import connection as database
 from django.test import Client as Browser
@@ -22,6 +22,7 @@ from realtime import node as nodes
 from realtime.auth import NOBODY, Person
 from realtime.connection import ACCESS_ENDED, Connection
 from realtime.models import Access, Membership, Room
+from realtime.policy import Policy
 from tests.support import rows
 from tests.support.fakes import SECONDS, FakeLane, settle
 
@@ -195,6 +196,26 @@ async def test_a_new_role_is_told_and_counts_at_once(node: nodes.Node, scene: Sc
     (first,) = await enter(node, scene.first)
     await do(lambda: Membership.objects.create(room=scene.room, user=scene.alice, role="moderator"))
     assert (await first.lane.event("room_can")).payload == {"can": ["act", "moderate"]}
+
+
+class Plans(Policy):
+    """A site's own rules, which hang on what sends no signal."""
+
+    def may_join(self, person: Person, room: Room, role: str | None) -> bool:
+        return Group.objects.filter(name="pro", user__pk=person.user_pk or 0).exists()
+
+
+async def test_what_a_sites_own_rules_look_at_counts_from_the_next_look(
+    node: nodes.Node, scene: Scene, settings: Settings
+) -> None:
+    settings.REALTIME = {**settings.REALTIME, "POLICY": "tests.test_access.Plans"}
+    plan = await Group.objects.acreate(name="pro")
+    await do(lambda: plan.user_set.add(scene.alice, scene.bob))
+    first, bob = await enter(node, scene.first, scene.bobs)
+    await do(lambda: plan.user_set.remove(scene.alice))
+    await node._look_at_all()
+    assert await first.put_out() == "forbidden"
+    assert (first.lane.closed, bob.lane.named("room_ended")) == (None, [])
 
 
 async def test_a_look_that_finds_nothing_new_says_nothing(node: nodes.Node, scene: Scene) -> None:

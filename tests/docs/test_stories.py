@@ -94,6 +94,54 @@ print(*Room.objects.get(slug="lobby").events.order_by("seq").values_list("data__
         assert line in said
 
 
+RULES = """
+from datetime import timedelta
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, Group, Permission
+from django.utils import timezone
+from realtime import auth, policy, rooms
+from realtime.kinds import Refusal
+from realtime.models import Room
+
+pro = Room.objects.create(slug="pro-tips", title="Tips", kind="chat", join_access="anyone", act_access="anyone")
+alice, root = (get_user_model().objects.get(username=name) for name in ("alice", "root"))
+
+
+def can(user):
+    person = auth.person_of(user)
+    try:
+        policy.check_join(person, pro, None)
+    except Refusal as refusal:
+        return refusal.code
+    return " ".join(policy.can(person, pro, None))
+
+
+def says(user):
+    try:
+        return rooms.submit("pro-tips", "message", {"text": "x"}, user=user)
+    except Refusal as refusal:
+        return refusal.code
+
+
+plan = Group.objects.create(name="pro")
+said = [can(AnonymousUser()), can(alice), says(alice)]
+alice.groups.add(plan)
+said += [can(alice), says(alice)]
+get_user_model().objects.filter(pk=alice.pk).update(date_joined=timezone.now() - timedelta(days=2))
+said += [can(alice), says(alice)]
+alice.user_permissions.add(Permission.objects.get(codename="change_room"))
+said += [can(alice), can(root)]
+print(said)
+"""
+
+
+def test_the_rules_of_the_page_about_access_hold(reader: Reader) -> None:
+    reader.follow(policy)
+    said = reader.manage("shell", "-c", RULES)
+    without, new, grown = ["login_required", "forbidden", "forbidden"], ["", "forbidden"], ["act", 1]
+    assert str([*without, *new, *grown, "act moderate", "act moderate"]) in said
+
+
 KEY = """
 from django.contrib.auth import get_user_model
 from realtime import apikeys
@@ -256,6 +304,7 @@ def start_nginx(program: str, folder: Path, certificate: Certificate, listen: in
 
 
 tutorial, kinds = page("docs/tutorial.md"), page("docs/kinds.md")
-embed, publish, clients, postgresql, processes, deploy = (
-    page(f"docs/howto/{name}.md") for name in ("embed", "publish", "clients", "postgresql", "processes", "deploy")
+embed, publish, policy, clients, postgresql, processes, deploy = (
+    page(f"docs/howto/{name}.md")
+    for name in ("embed", "publish", "policy", "clients", "postgresql", "processes", "deploy")
 )
