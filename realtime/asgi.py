@@ -15,7 +15,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from realtime import auth, credentials, metrics
+from realtime import auth, metrics
 from realtime.routing import websocket_urlpatterns
 from realtime.servers import daphne
 
@@ -23,26 +23,30 @@ Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 def websocket(*routes: Any) -> Application:
-    """Return an application that looks at the origin and routes. `routes` are a site's own, tried first."""
-    nowhere: Any = re_path(r"", _refuse)  # type: ignore[arg-type]  # ASGI, not a view
-    router: Any = URLRouter([*routes, *websocket_urlpatterns, nowhere])
+    """Return an application that routes. `routes` are a site's own, tried first, and for pages of the site only.
+
+    A token opens our own route to pages from elsewhere (`realtime.consumers`). A site's routes know of no tokens, and any page
+    can show one that is made up: there it opens nothing.
+    """
+    everything: Any = URLRouter([*routes, *websocket_urlpatterns, _anywhere(_refuse)])
+    ours: Any = URLRouter([*websocket_urlpatterns, _anywhere(_refuse_page)])
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if "scheme" not in scope:
             scope = {**scope, "scheme": daphne.scheme(send)}
-        if not _may_come(scope):
-            metrics.turned_away.add(value="origin")
-            await _refuse(scope, receive, send)
-            return
+        router = everything if not routes or auth.same_site(scope) else ours
         await router(scope, receive, send)
 
     return application
 
 
-def _may_come(scope: dict[str, Any]) -> bool:
-    """Compare the origin, which protects cookies; who shows a token instead may come from any page."""
-    shows_token = credentials.of_scope(scope).token is not None
-    return auth.this_host(scope) if shows_token else auth.same_site(scope)
+def _anywhere(application: Application) -> Any:
+    return re_path(r"", application)  # type: ignore[arg-type]  # ASGI, not a view
+
+
+async def _refuse_page(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    metrics.turned_away.add(value="origin")
+    await _refuse(scope, receive, send)
 
 
 async def _refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime import addresses, conf, credentials, metrics, node, protocol
+from realtime import addresses, auth, conf, credentials, metrics, node, protocol
 from realtime.connection import Connection
 from realtime.errors import BadCredentials, Refusal, TooManyConnections
 from realtime.lanes import AsgiLane, FrameLane, Send, Wire
@@ -29,8 +29,12 @@ _SUBPROTOCOL = "phoenix"
 
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one WebSocket. A page's origin has been looked at before (`realtime.asgi`), unless a token makes it irrelevant."""
+    """Serve one WebSocket."""
     await receive()  # websocket.connect
+    if not _may_come(scope):
+        metrics.turned_away.add(value="origin")
+        await send({"type": "websocket.close", "code": 1008})
+        return
     if not protocol.speaks(_version(scope)):
         metrics.turned_away.add(value="version")
         await send({"type": "websocket.close", "code": 1008})
@@ -48,6 +52,12 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
             await _serve(home, *let_in, receive)
     finally:
         home.addresses.leave(address)
+
+
+def _may_come(scope: Scope) -> bool:
+    """Compare the origin, which protects cookies; who shows a token instead may come from any page."""
+    shows_token = credentials.of_scope(scope).token is not None
+    return auth.this_host(scope) if shows_token else auth.same_site(scope)
 
 
 async def _let_in(home: Node, scope: Scope, send: Send) -> tuple[Connection, AsgiLane | FrameLane] | None:
