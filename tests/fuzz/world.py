@@ -149,6 +149,8 @@ class World:
     def turn(self) -> None:
         """Let the loop turn until it has nothing to do, and be content with what was logged."""
         self._loop.run_until_complete(self._turn())
+        for client in self._clients:
+            client.is_served()
         assert not self.complaints.said, "; ".join(self.complaints.said)
 
     async def _turn(self) -> None:
@@ -209,6 +211,11 @@ class Client:
             self.here = False
             self._serving.cancel()
             self.connection.closed()
+
+    def is_served(self) -> None:
+        """Fail where something raised out of the connection."""
+        if self._serving.done() and not self._serving.cancelled():
+            self._serving.result()
 
     async def _serve(self) -> None:
         while True:
