@@ -96,6 +96,9 @@ class Connection:
 
     async def receive(self, text: str | bytes) -> None:
         """Take one frame from the client. Returns when the next may be read."""
+        if self.closing:
+            await asyncio.sleep(0)  # the goodbye goes first, however much has come in the meantime
+            return
         wait = self._pace.frame(time.monotonic())
         if wait:
             await self._hold(wait)

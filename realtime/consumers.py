@@ -5,7 +5,10 @@ It is not a subclass of Channels' `AsyncConsumer`: that one goes through a proce
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,6 +29,7 @@ Receive = Callable[[], Awaitable[Message]]
 _GIVING_UP = 4002
 _TOO_MANY = 4003
 _SUBPROTOCOL = "phoenix"
+_UVICORN = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,17 +45,23 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
         return
     home = await node.current()
     daphne.hold(send, home)
+    receive = _bounded(receive, send)
     address = addresses.of_scope(scope, addresses.networks(conf.current().TRUSTED_PROXIES))
-    if not home.addresses.enter(address):
-        await _accept(scope, send)
-        await _turn_away(send, TooManyConnections(), "address")
-        return
+    wait, welcome = home.turnstile.enter(address, time.monotonic())
+    counted = home.addresses.enter(address)
     try:
+        if wait:
+            await asyncio.sleep(wait)
+        if not (welcome and counted):
+            await _accept(scope, send)
+            await _turn_away(send, TooManyConnections(), "address")
+            return
         let_in = await _let_in(home, scope, send)
         if let_in is not None:
             await _serve(home, *let_in, receive)
     finally:
-        home.addresses.leave(address)
+        if counted:
+            home.addresses.leave(address)
 
 
 def _may_come(scope: Scope) -> bool:
@@ -110,6 +120,17 @@ def _lane(scope: Scope, send: Send) -> AsgiLane | FrameLane:
         return AsgiLane(send)
     wire.settle()
     return FrameLane(wire, send)
+
+
+def _bounded(receive: Receive, send: Send) -> Receive:
+    """Have the server read no further ahead than a bound, where that rests on nothing but what this server is known to have."""
+    if not conf.current().FAST_LANES:
+        return receive
+    if _UVICORN in sys.modules:
+        from realtime.servers import uvicorn  # which is installed where it is the server, and may not be elsewhere
+
+        receive = uvicorn.bounded(receive, send)
+    return daphne.bounded(receive, send)
 
 
 async def _accept(scope: Scope, send: Send) -> None:

@@ -1,8 +1,10 @@
-"""How much is too much: token buckets, and how many of a kind. Time is an argument, so nothing here knows a clock."""
+"""How much is too much: token buckets, how many of a kind, and how soon. Time is an argument: nothing here knows a clock."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+_NAMES = 2000
 
 
 class Bucket:
@@ -82,3 +84,35 @@ class Tally:
             self._counts[name] = count
         else:
             del self._counts[name]
+
+
+class Turnstile:
+    """Lets `rate` a second through under each name, and `burst` of them at once; the next ones wait, at most `patience` seconds.
+
+    The names that came last are remembered. What has no name does not wait.
+    """
+
+    __slots__ = ("_buckets", "_burst", "_patience", "_rate")
+
+    def __init__(self, rate: float, burst: float, patience: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._patience = patience
+        self._buckets: dict[str, Bucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def enter(self, name: str | None, now: float) -> tuple[float, bool]:
+        """Return how many seconds one more has to wait, and whether it may come in then."""
+        if name is None or self._rate <= 0:
+            return 0.0, True
+        bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst, now)
+        self._buckets[name] = bucket
+        if len(self._buckets) > _NAMES:
+            del self._buckets[next(iter(self._buckets))]
+        wait = bucket.wait(now)
+        if wait > self._patience:
+            return self._patience, False
+        bucket.spend()
+        return wait, True

@@ -25,7 +25,7 @@ from realtime.feed import Standing
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.leaving import Notice
-from realtime.limits import Tally
+from realtime.limits import Tally, Turnstile
 from realtime.log import Appended, Entry
 from realtime.moderation import Asked, Done
 from realtime.presence import Move, Roll
@@ -37,6 +37,7 @@ logger = logging.getLogger("realtime.node")
 _READS_WAITING = 100_000
 _MOVES_AT_ONCE = 1000
 _LOOKS_AT_ONCE = 200
+_PATIENCE_SECONDS = 4.0  # daphne gives up on a handshake after 5
 
 # A process dies just after it renewed; the others find out at their next look. Together that stays below LEASE_SECONDS.
 _LEASE_SHARE = 0.6
@@ -67,7 +68,8 @@ class Served(Protocol):
 class Node:
     """A running process.
 
-    `connections` are those that are open, `allowances` what those of a person share, `addresses` how many come from where.
+    `connections` are those that are open, `allowances` what those of a person share, `addresses` how many come from where, and
+    `turnstile` how soon after one another.
     """
 
     def __init__(self) -> None:
@@ -75,6 +77,7 @@ class Node:
         self.id = secrets.token_hex(8)
         self.connections: set[Served] = set()
         self.addresses = Tally(settings.CONNECTIONS_PER_ADDRESS)
+        self.turnstile = Turnstile(settings.CONNECTS_PER_SECOND, settings.CONNECTS_BURST, _PATIENCE_SECONDS)
         self.allowances = Allowances()
         self._settings = settings
         self._lease_known = False

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import limits
-from realtime.limits import Bucket, Tally
+from realtime.limits import Bucket, Tally, Turnstile
 
 
 def test_a_burst_goes_through_and_then_the_rate_holds() -> None:
@@ -96,3 +96,27 @@ def test_a_tally_keeps_nothing_of_those_who_have_left(names: list[str]) -> None:
     for name in let_in:
         tally.leave(name)
     assert len(tally) == 0
+
+
+def test_who_comes_too_fast_waits_a_little_and_beyond_patience_stays_out() -> None:
+    turnstile = Turnstile(rate=2.0, burst=3, patience=1.0)
+    came = [turnstile.enter("a", 0.0) for _ in range(7)]
+    assert came == [(0.0, True)] * 3 + [(0.5, True), (1.0, True), (1.0, False), (1.0, False)]
+    assert turnstile.enter("b", 0.0) == (0.0, True)
+    assert turnstile.enter("a", 1.0) == (0.5, True)
+
+
+def test_no_name_and_no_rate_let_everybody_through_at_once() -> None:
+    turnstile, open_door = Turnstile(1.0, 1, 1.0), Turnstile(0.0, 1, 1.0)
+    assert {turnstile.enter(None, 0.0) for _ in range(100)} == {(0.0, True)}
+    assert {open_door.enter("a", 0.0) for _ in range(100)} == {(0.0, True)}
+    assert (len(turnstile), len(open_door)) == (0, 0)
+
+
+def test_a_turnstile_remembers_the_names_that_came_last() -> None:
+    turnstile = Turnstile(1.0, 1, 1.0)
+    for number in range(5000):
+        turnstile.enter(str(number), 0.0)
+    assert len(turnstile) == 2000
+    assert turnstile.enter("4999", 0.0) == (1.0, True)
+    assert turnstile.enter("0", 0.0) == (0.0, True)

@@ -1,8 +1,9 @@
-"""The fast lane into daphne, which offers no backpressure of its own: without this, what a client does not read piles up.
+"""The fast lane into daphne, which offers no backpressure of its own: without this, what a client does not read piles up, and
+so does what it sends.
 
 daphne hands the application a `send` that is bound to its Twisted protocol. Where that is so, frames are written to the
-protocol's transport, and Twisted's producer interface says when it holds enough. Where anything looks different, there is no
-wire, and frames go through ASGI `send`.
+protocol's transport, and Twisted's producer interface says when it holds enough, as it lets the socket be read no faster than
+frames are taken. Where anything looks different, frames go through ASGI `send`, and daphne reads as it does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.internet.tcp import Server
 from zope.interface import implementer
+
+from realtime.servers.intake import Intake, Receive
 
 
 class Home(Protocol):
@@ -66,6 +69,16 @@ def wire(send: Any) -> Wire | None:
     return Wire(protocol) if protocol is not None and hasattr(protocol.transport, "registerProducer") else None
 
 
+def bounded(receive: Receive, send: Any) -> Receive:
+    """Return daphne's `receive`, with a bound to what waits for it; or the same, where this is not daphne."""
+    protocol = _protocol(send)
+    if protocol is None or not hasattr(protocol.transport, "pauseProducing"):
+        return receive
+    intake = Intake(_Source(protocol), receive)
+    protocol.dataReceived = intake.came
+    return intake.receive
+
+
 def _protocol(send: Any) -> WebSocketProtocol | None:
     protocol = send.args[0] if isinstance(send, partial) and send.args else None
     return protocol if isinstance(protocol, WebSocketProtocol) else None
@@ -80,6 +93,24 @@ def _handle(transport: Any) -> Any:
     """Return the transport's socket, where it is a plain one whose buffers can be looked at, and not lost already; or None."""
     plain = type(transport) is Server and not getattr(transport, "TLS", False)
     return getattr(transport, "socket", None) if plain and hasattr(transport, "_tempDataBuffer") else None
+
+
+class _Source:
+    """daphne's side of an intake."""
+
+    __slots__ = ("_protocol", "feed", "pause", "resume")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self.feed: Callable[[bytes], None] = protocol.dataReceived
+        self.pause: Callable[[], None] = protocol.transport.pauseProducing
+        self.resume: Callable[[], None] = protocol.transport.resumeProducing
+
+    def drained(self) -> bool:
+        return bool(self._protocol.application_queue.empty())
+
+    def ending(self) -> bool:
+        return self._protocol.state not in (Autobahn.STATE_CONNECTING, Autobahn.STATE_OPEN)
 
 
 @implementer(IPushProducer)

@@ -14,11 +14,46 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from realtime.servers.intake import Intake, Receive
+
 logger = logging.getLogger("realtime.servers")
 
 _LONGEST_MESSAGE = 2**20  # as on daphne; uvicorn's own limit is sixteen times that
 _MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
 _TOO_BIG = 1009
+
+
+def bounded(receive: Receive, send: Any) -> Receive:
+    """Return uvicorn's `receive`, with a bound to what waits for it; or the same, where this is not uvicorn's protocol.
+
+    uvicorn stops reading when a message waits, but takes whatever one read has brought, and reads on after a goodbye.
+    """
+    protocol = getattr(send, "__self__", None)
+    if not isinstance(protocol, WebSocketsSansIOProtocol):
+        return receive
+    intake = Intake(_Source(protocol), receive)
+    protocol.data_received = intake.came  # type: ignore[method-assign]
+    protocol.transport.set_protocol(protocol)  # uvloop keeps the method that it has seen
+    return intake.receive
+
+
+class _Source:
+    """uvicorn's side of an intake."""
+
+    __slots__ = ("_protocol", "feed", "pause", "resume")
+
+    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+        transport: Any = protocol.transport
+        self._protocol = protocol
+        self.feed: Callable[[bytes], None] = protocol.data_received
+        self.pause: Callable[[], None] = transport.pause_reading
+        self.resume: Callable[[], None] = transport.resume_reading
+
+    def drained(self) -> bool:
+        return self._protocol.queue.empty()
+
+    def ending(self) -> bool:
+        return self._protocol.close_sent or self._protocol.transport.is_closing()
 
 
 class Protocol(WebSocketsSansIOProtocol):

@@ -295,7 +295,7 @@ class Regular:
             place.onlooker.hear(frame)
         elif "seq" in frame.payload and "name" in frame.payload:
             self._take(place, frame.payload, live=True)
-        else:
+        elif frame.event != "typing":
             self.wrongs.append(f"{self.name} did not expect {frame}")
 
     def _warned(self, refusal: dict[str, Any]) -> None:

@@ -1,0 +1,63 @@
+"""A client that sends as fast as the machine can is not noticed by the others, under every server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.faults.stage import DAPHNE, UVICORN, Serving, patient
+from tests.support import gauges, ledger
+from tests.support.crowd import Crowd
+from tests.support.flooder import KINDS, flooding
+from tests.support.sites import EMBEDDED
+
+SHARE = 0.3  # of the length of a fault, for each kind of flood
+SLOWER = 2
+# Both are far above what a busy machine does by itself, and far below what it takes while every frame of a flood is read.
+NOTICED_SECONDS = 0.05
+GROWTH_MEGABYTES = 24
+
+# What a site has by default; and the flooder comes through a proxy, as everybody on the machine itself goes uncounted.
+LIMITS = {
+    "COMMANDS_PER_SECOND": 20, "PERSON_COMMANDS_PER_SECOND": 30, "EPHEMERAL_PER_SECOND": 10,
+    "TRUSTED_PROXIES": ["127.0.0.1"],
+}  # fmt: skip
+
+
+async def middle(crowd: Crowd, seconds: float) -> float:
+    """Have the crowd talk for a while, and return how long half of what was said took at most; all of it has arrived."""
+    since = time.monotonic()
+    async with crowd.talking(40):
+        await asyncio.sleep(seconds)
+    await crowd.agreed()
+    return median(crowd.latencies(since))
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("serving", [DAPHNE, UVICORN], ids=str)
+async def test_a_flood_from_one_client_is_not_noticed_by_the_others(
+    stage: Callable[..., Any], serving: Serving, seconds: float
+) -> None:
+    set_up = await stage(EMBEDDED, (patient(serving),), **LIMITS)
+    (server,) = set_up.servers
+    (hall,) = set_up.chats(1)
+    medians: dict[str, float] = {}
+    floods: dict[str, dict[str, int]] = {}
+    async with set_up.crowd(24, slugs=[hall], rooms_each=1) as crowd:
+        calm = await middle(crowd, SHARE * seconds)
+        held = gauges.resident_megabytes(server.pid)
+        for number, (kind, (_, cookie)) in enumerate(zip(KINDS, set_up.people(len(KINDS)), strict=True)):
+            address = f"203.0.113.{number}"
+            async with flooding(url=server.url, cookie=cookie, kind=kind, slug=hall, address=address) as floods[kind]:
+                medians[kind] = await middle(crowd, SHARE * seconds)
+        grown = gauges.resident_megabytes(server.pid) - held
+        await ledger.audit(set_up.site, crowd)
+    said = ", ".join(f"{kind} {value * 1000:.1f}" for kind, value in medians.items())
+    set_up.note(f"{serving}: half is heard within {calm * 1000:.1f} ms; during a flood of {said}; {grown:.0f} MB more")
+    assert all(flood["connections"] for flood in floods.values()), floods
+    noticed = {kind: value for kind, value in medians.items() if value > max(SLOWER * calm, NOTICED_SECONDS)}
+    assert not noticed, f"half was heard within {calm:.3f} s before, and {noticed} during floods"
+    assert grown < GROWTH_MEGABYTES

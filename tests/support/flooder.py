@@ -1,0 +1,142 @@
+"""A client that sends as fast as the machine can, in a process of its own: `python -m tests.support.flooder` and a JSON object.
+
+It joins its room once, then writes one kind of frame again and again, reads what it is told without a look at it, and connects
+again at once whenever it is cut off. A flood of connections is many of these at a time, each gone as soon as it is let in. It
+stops when its input ends, and says how much it sent and how often it connected.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.support.console import ROOT
+
+_MASK = bytes(4)  # a mask of zeros leaves the payload as it is
+_AT_ONCE = 65_536
+_LINES = 32
+KINDS = ("messages", "typing", "heartbeats", "large", "too-large", "joins", "malformed", "connects")
+_UPGRADE = (
+    "GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Cookie: {cookie}\r\nX-Forwarded-For: {address}\r\n\r\n"
+)
+
+
+def frame(text: str) -> bytes:
+    """A final, masked text frame (RFC 6455, 5.2)."""
+    payload = text.encode()
+    if len(payload) < 126:
+        head = bytes((0x81, 0x80 | len(payload)))
+    elif len(payload) < 65_536:
+        head = b"\x81\xfe" + len(payload).to_bytes(2, "big")
+    else:
+        head = b"\x81\xff" + len(payload).to_bytes(8, "big")
+    return head + _MASK + payload
+
+
+def packet(kind: str, topic: str) -> bytes:
+    """What is sent again and again, as large as one write should be."""
+    # A number that is no moment is left out where latencies are looked at.
+    kinds: dict[str, list[Any]] = {
+        "messages": [["1", "2", topic, "message", {"text": "nan"}]],
+        "typing": [["1", "2", topic, "typing", {}]],
+        "heartbeats": [[None, "2", "phoenix", "heartbeat", {}]],
+        "large": [["1", "2", topic, "message", {"text": "x" * 65_000}]],
+        "too-large": [["1", "2", topic, "message", {"text": "x" * 500_000}]],
+        "joins": [["1", "1", topic, "phx_join", {}], ["1", "2", topic, "phx_leave", {}]],
+        "malformed": ["{"],
+        "connects": [],
+    }
+    frames = b"".join(frame(text if isinstance(text, str) else json.dumps(text)) for text in kinds[kind])
+    return frames * max(1, _AT_ONCE // max(1, len(frames)))
+
+
+class Flooder:
+    """`told` holds everything that a flood is made of."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+        self._packet = packet(told["kind"], f"room:{told['slug']}")
+        self.sent = 0
+        self.connected = 0
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as lines:
+            for _ in range(1 if self._packet else _LINES):
+                lines.create_task(self._again_and_again())
+
+    async def _again_and_again(self) -> None:
+        while True:
+            try:
+                await self._flood()
+            except (OSError, asyncio.IncompleteReadError):
+                await asyncio.sleep(0)
+
+    async def _flood(self) -> None:
+        host = urlsplit(self._told["url"])
+        reader, writer = await asyncio.open_connection(host.hostname, host.port)
+        try:
+            writer.write(_UPGRADE.format(host=host.netloc, **self._told).encode())
+            await reader.readuntil(b"\r\n\r\n")
+            self.connected += 1
+            writer.write(frame(json.dumps(["1", "1", f"room:{self._told['slug']}", "phx_join", {}])))
+            if not self._packet:
+                return
+            reading = asyncio.create_task(_read(reader))
+            writing = asyncio.create_task(self._write(writer))
+            await asyncio.wait([reading, writing], return_when=asyncio.FIRST_COMPLETED)
+            for task in (reading, writing):
+                task.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
+        finally:
+            writer.transport.abort()
+
+    async def _write(self, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(self._packet)
+                await writer.drain()
+                self.sent += len(self._packet)
+
+
+async def _read(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(OSError):
+        while await reader.read(_AT_ONCE):
+            pass
+
+
+@contextlib.asynccontextmanager
+async def flooding(**told: Any) -> AsyncIterator[dict[str, int]]:
+    """Have the server at `url` flooded meanwhile; what was sent stands in what this gives, afterwards."""
+    result: dict[str, int] = {}
+    command = [sys.executable, "-m", "tests.support.flooder", json.dumps(told)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    try:
+        await process.stdout.readline()  # it has begun
+        yield result
+    finally:
+        said, _ = await asyncio.wait_for(process.communicate(b""), 30)  # its input ends
+        result.update(json.loads(said))
+
+
+async def _main(told: dict[str, Any]) -> None:
+    flooder = Flooder(told)
+    run = asyncio.create_task(flooder.run())
+    sys.stdout.write("flooding\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.read)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    sys.stdout.write(json.dumps({"bytes": flooder.sent, "connections": flooder.connected}))
+
+
+if __name__ == "__main__":
+    os.nice(5)  # there are few cores, and the flood itself is not what is measured
+    asyncio.run(_main(json.loads(sys.argv[1])))
