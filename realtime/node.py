@@ -104,9 +104,9 @@ class Node:
         self._notice: Notice | None = None
 
     async def start(self) -> None:
+        """Raises a `Refusal` where the database is out of reach; what is done now and then is begun all the same."""
         self._notice = Notice(self._leave_soon)
         self.hub.start()
-        await self._renew_lease()
         every = self._settings
         self._tasks = [
             asyncio.create_task(_repeat(every.CATCH_UP_SECONDS, self._watch)),
@@ -116,6 +116,7 @@ class Node:
             asyncio.create_task(_repeat(every.ACCESS_SECONDS, self._look_at_all)),
             asyncio.create_task(_repeat(every.GROUP_RENEW_SECONDS, self.hub.renew)),
         ]
+        await self._renew_lease()
 
     async def stop(self) -> None:
         """Finish what was begun, take everybody here out of the rosters, and let go of every thread and connection."""

@@ -325,6 +325,32 @@ async def test_there_is_one_node_for_an_event_loop(room: Room) -> None:
     await nodes.stop()
 
 
+async def test_a_node_that_starts_without_the_database_does_all_that_is_due_once_it_is_back(
+    room: Room, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process whose first visitor comes while the database is away: later its people count, and the safety net is there."""
+    settings.REALTIME = settings.REALTIME | {"LEASE_SECONDS": 1.0, "CATCH_UP_SECONDS": 0.05}
+    renew, back = presence.renew, threading.Event()
+
+    def away(*arguments: Any) -> bool:
+        if not back.is_set():
+            raise OperationalError("the database is away")
+        return renew(*arguments)
+
+    monkeypatch.setattr(presence, "renew", away)
+    node = await nodes.current()
+    visit = Visit(node)
+    await visit.join()
+    assert await people(room) == []
+    back.set()
+    async with asyncio.timeout(SECONDS):
+        while await people(room) != ["alice"]:
+            await asyncio.sleep(0.02)
+    await sync_to_async(log.append)([Entry(room.pk, Fact("added", {"by": 1}))])
+    await visit.lane.event("added")
+    await nodes.stop()
+
+
 async def test_what_is_done_now_and_then_is_done_again_whatever_goes_wrong() -> None:
     done, enough = list[int](), asyncio.Event()
 
