@@ -61,6 +61,7 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_answered",
+        "_drained",
         "_gone",
         "_joined",
         "_line",
@@ -86,6 +87,7 @@ class Connection:
         self._unanswered = 0
         self._answered: asyncio.Event | None = None
         self._gone: asyncio.Event | None = None
+        self._drained: asyncio.Event | None = None
         self.id = secrets.token_hex(8)
         self.person = person
         self.actor: Actor = person.actor
@@ -102,6 +104,8 @@ class Connection:
         wait = self._pace.frame(time.monotonic())
         if wait:
             await self._hold(wait)
+        if self._has_enough_to_read:
+            await self._let_it_read()
         if not self.closing:
             await self._take(text)
         if self._pace.flooding and not self.closing:
@@ -125,6 +129,8 @@ class Connection:
         """The lane takes writes again."""
         if self._line.resume():
             self._node.hub.resumed([joined.subscription for joined in self._joined.values()])
+        if self._drained is not None and not self._has_enough_to_read:
+            self._drained.set()
 
     def held_up(self) -> None:
         """The lane takes no more writes for now: nobody may write to it past this object, as `direct` lets them."""
@@ -147,8 +153,9 @@ class Connection:
         self._joined.clear()
         self._node.connections.discard(self)
         self._node.allowances.leave(self._pace.shared)
-        if self._gone is not None:
-            self._gone.set()
+        for waited_for in (self._gone, self._drained):
+            if waited_for is not None:
+                waited_for.set()
         metrics.connections.add(-1)
 
     # From the hub
@@ -252,6 +259,18 @@ class Connection:
         if self._line.stuck_for(now) > self._settings.LAG_SECONDS:
             metrics.drops.add(value="too_slow")
             self.close(TOO_SLOW, "too slow")
+
+    # Who asks and does not read
+
+    @property
+    def _has_enough_to_read(self) -> bool:
+        return self._line.waiting_bytes > self._settings.PAGE_BYTES
+
+    async def _let_it_read(self) -> None:
+        """Take nothing more from a client that has not read what it asked for: its pages would fill the memory of all."""
+        self._drained = asyncio.Event()
+        await self._drained.wait()
+        self._drained = None
 
     # Who is too fast
 

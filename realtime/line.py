@@ -34,9 +34,9 @@ class Lane(Protocol):
 
 
 class Line:
-    """`max_replies` may wait. Once it is closed, everything handed over is let go of."""
+    """`max_replies` may wait, and `waiting_bytes` says how large they are. Once it is closed, everything is let go of."""
 
-    __slots__ = ("_lane", "_max_replies", "_paused_at", "_replies", "closed")
+    __slots__ = ("_lane", "_max_replies", "_paused_at", "_replies", "closed", "waiting_bytes")
 
     def __init__(self, lane: Lane, max_replies: int) -> None:
         self._lane = lane
@@ -44,6 +44,7 @@ class Line:
         self._replies: deque[Frame] | None = None
         self._paused_at: float | None = None
         self.closed = False
+        self.waiting_bytes = 0
 
     @property
     def paused(self) -> bool:
@@ -76,13 +77,16 @@ class Line:
         if self._replies is None:
             self._replies = deque()
         self._replies.append(frame)
+        self.waiting_bytes += len(frame.body)
         return len(self._replies) <= self._max_replies
 
     def resume(self) -> bool:
         """The lane takes writes again: write what waits. Return whether events may follow."""
         self._paused_at = None
         while self._replies and not self._lane.paused:
-            self._lane.write(Batch([self._replies.popleft()]))
+            frame = self._replies.popleft()
+            self.waiting_bytes -= len(frame.body)
+            self._lane.write(Batch([frame]))
         return not self.paused
 
     def stuck_for(self, now: float) -> float:
@@ -99,3 +103,4 @@ class Line:
         """The transport is gone, or going."""
         self.closed = True
         self._replies = None
+        self.waiting_bytes = 0

@@ -677,6 +677,32 @@ async def test_replies_keep_their_order_while_the_lane_comes_back(node: FakeNode
     assert [frame.ref for frame in lane.frames] == ["1", "2"]
 
 
+async def test_from_one_who_does_not_read_what_it_asked_for_nothing_more_is_taken(
+    node: FakeNode, settings: Settings
+) -> None:
+    settings.REALTIME = {"PAGE_BYTES": 1024}
+    connection, lane = node.connect()
+    node.log.append(20)
+    await join(connection, lane)
+    await settle()
+    lane.paused = True
+    history = [TOPIC, "room_history", {"limit": 10}]
+    await send(connection, "1", "2", *history)
+    third = asyncio.create_task(send(connection, "1", "3", *history))
+    await settle()
+    assert not third.done()
+    lane.paused = False
+    connection.resumed()
+    assert (await lane.reply("3")).ok
+    lane.paused = True
+    await send(connection, "1", "4", *history)
+    fifth = asyncio.create_task(send(connection, "1", "5", *history))
+    await settle()
+    connection.closed()
+    async with asyncio.timeout(SECONDS):
+        await asyncio.gather(third, fifth)
+
+
 async def test_one_who_never_takes_replies_is_closed(node: FakeNode, settings: Settings) -> None:
     settings.REALTIME = {"MAX_REPLIES": 8}
     connection, lane = node.connect()

@@ -12,12 +12,14 @@ from tests.support import gauges, ledger
 from tests.support.crowd import Crowd, percentile
 from tests.support.sites import EMBEDDED
 from tests.support.waiting import eventually
+from tests.support.wsclient import Client
 
 READERS = 500
 BULK_EVENTS = 80  # together twice what the system's own buffers take (net.ipv4.tcp_wmem: 4 MB)
 BULK_BYTES = 100_000
 LARGE_BYTES = 250_000  # just below MAX_EVENT_BYTES
 SMALL_BUFFER = 8192
+ASKED = 100  # 25 MB of history for each
 STILL = {"heartbeat_seconds": 120, "receive_buffer": SMALL_BUFFER}  # somebody who will stop reading
 
 BULK = "for number in range(events): rooms.publish(slug, 'message', {'text': 'x' * size})"
@@ -95,6 +97,48 @@ async def test_what_clients_do_not_read_does_not_pile_up_in_memory(stage: Callab
         await ledger.audit(set_up.site, Crowd(control.regulars + slow.regulars, set_up.dice))
     set_up.note(f"{serving}: {held[0]:.0f} MB when all read, {held[1]:.0f} MB after two did not read 20 MB")
     assert held[1] - held[0] < 12, f"the process grew from {held[0]:.0f} to {held[1]:.0f} MB"
+
+
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_what_clients_ask_for_and_do_not_read_does_not_pile_up_in_memory(
+    stage: Callable[..., Any], serving: Serving
+) -> None:
+    set_up = await stage(EMBEDDED, (patient(serving),), LAG_SECONDS=120)
+    (bulk,) = set_up.chats(1)
+    server = set_up.servers[0]
+    await asyncio.to_thread(set_up.site.console.run, BULK, slug=bulk, events=1, size=LARGE_BYTES)
+    greedy = [await Client.connect(server.url) for _ in range(4)]
+    try:
+        for client in greedy:
+            await client.join(bulk)
+            await client.push(bulk, "room_history", limit=1)
+        before = gauges.resident_megabytes(server.pid)
+        for client in greedy:
+            client.socket.transport.pause_reading()
+        refs = [[await client.cast(bulk, "room_history", limit=1) for _ in range(ASKED)] for client in greedy]
+        await has_settled(server.pid)
+        grown = gauges.resident_megabytes(server.pid) - before
+        for client in greedy:
+            client.socket.transport.resume_reading()
+        for client, asked in zip(greedy, refs, strict=True):
+            for ref in asked:
+                assert (await client.reply(ref, 60)).ok
+    finally:
+        for client in greedy:
+            await client.drop()
+    set_up.note(f"{serving}: {grown:.0f} MB more while four do not read the {ASKED} pages each that they asked for")
+    assert grown < 40, f"the process grew by {grown:.0f} MB"
+
+
+async def has_settled(pid: int) -> None:
+    """Wait until a process has done what it was asked for: its memory has not changed for two seconds."""
+    seen: list[float] = []
+
+    def rests() -> bool:
+        seen.append(round(gauges.resident_megabytes(pid)))
+        return len(seen) > 100 and len(set(seen[-100:])) == 1
+
+    await eventually(rests, 60, "the process is at rest")
 
 
 @pytest.mark.parametrize("serving", SERVINGS, ids=str)
