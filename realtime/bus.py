@@ -211,6 +211,8 @@ class Bus:
             return
         self._stale = False
         for room_pk in list(self._rooms):
+            if room_pk not in self._rooms:
+                continue  # left meanwhile
             if not await self._quietly(self._layer.group_add(_group(room_pk), self._channel)):
                 self._stale = True
                 return

@@ -193,6 +193,22 @@ async def test_a_layer_that_has_forgotten_everything_is_reminded(start: Start, l
     assert layer.groups == {EVERYBODYS: set(layer.channels), "realtime.room.7": set(layer.channels)}
 
 
+async def test_a_room_that_is_left_during_a_renewal_is_not_joined_again(start: Start, layer: FakeLayer) -> None:
+    ear = start()
+    await settle()
+    await ear.bus.join(7)
+
+    async def group_add(group: str, channel: str) -> None:
+        """While everybody's group is renewed, the first, the last one leaves a room."""
+        if group == EVERYBODYS:
+            await ear.bus.leave(7)
+        await FakeLayer.group_add(layer, group, channel)
+
+    layer.group_add = group_add  # type: ignore[method-assign]
+    await ear.bus.renew()
+    assert layer.groups["realtime.room.7"] == set()
+
+
 async def test_a_layer_that_is_gone_troubles_nobody(start: Start, layer: FakeLayer) -> None:
     ear = start()
     await settle()
