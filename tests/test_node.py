@@ -290,12 +290,25 @@ async def test_a_node_that_stops_takes_its_people_and_its_lease_with_it(room: Ro
     assert await sync_to_async(Node.objects.count)() == 0
 
 
-async def test_what_was_begun_before_the_stop_is_finished(room: Room) -> None:
+async def test_what_was_begun_before_the_stop_is_finished(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, commit = threading.Event(), rooms.commit
+
+    def held(entries: Any) -> Any:
+        assert gate.wait(SECONDS)
+        return commit(entries)
+
+    monkeypatch.setattr(rooms, "commit", held)
     node = nodes.Node()
     await node.start()
-    appending = node.append(Entry(room.pk, Fact("added", {"by": 1})))
-    await node.stop()
-    assert appending.result().seq == 1
+    appending = [node.append(Entry(room.pk, Fact("added", {"by": 1})))]
+    await settle()
+    appending.append(node.append(Entry(room.pk, Fact("added", {"by": 2}))))
+    stopping = asyncio.create_task(node.stop())
+    await asyncio.wait([stopping], timeout=0.5)
+    assert not stopping.done()
+    gate.set()
+    await stopping
+    assert [each.result().seq for each in appending] == [1, 2]
 
 
 # Who is it

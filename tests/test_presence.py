@@ -178,6 +178,9 @@ def test_the_clock_of_this_machine_does_not_matter(monkeypatch: pytest.MonkeyPat
     assert here(room) == ["alice"]
     assert presence.sweep() == 0
     assert presence.renew("n", 30)
+    assert not presence.renew("m", 30)
+    enter("m", room, ("b", BOB))
+    assert here(room) == ["alice", "bob"]
 
 
 def test_many_rooms_are_looked_at_in_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
