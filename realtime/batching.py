@@ -72,14 +72,31 @@ class Batcher(Generic[T, R]):
         self._start_soon()
         return future
 
+    def take_no_more(self) -> None:
+        """From now on refuse what is submitted: `GoingAway`."""
+        self._closed = True
+
+    async def finish(self) -> None:
+        """Return once everything that was submitted has its result."""
+        await self._idle.wait()
+
     async def close(self) -> None:
         """Finish what was submitted, close the threads' database connections, and end the threads."""
-        self._closed = True
-        await self._idle.wait()
+        self.take_no_more()
+        await self.finish()
         together = threading.Barrier(self._threads)
         ends = [self._loop.run_in_executor(self._pool, _end_thread, together) for _ in range(self._threads)]
         await asyncio.gather(*ends)
         self._pool.shutdown(wait=False)
+
+    def abandon(self) -> None:
+        """Wait for nothing: refuse what has not begun, and leave each thread to end when its call does. Once closed, nothing."""
+        self.take_no_more()
+        waiting, self._waiting = self._waiting, deque()
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(GoingAway(_RETURN_SECONDS))
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _start_soon(self) -> None:
         """Start at the end of this turn of the event loop: what arrives in it goes together."""

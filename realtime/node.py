@@ -43,6 +43,11 @@ _PATIENCE_SECONDS = 4.0  # daphne gives up on a handshake after 5
 _LEASE_SHARE = 0.6
 _LEASE_STEP = 1 / 6
 
+# For those who were promised an answer; then for everything else that was begun; then for the lease, in a thread of its own.
+_ANSWER_SECONDS = 5.0
+_STOP_SECONDS = 7.0
+_LEASE_END_SECONDS = 2.0
+
 Read = Callable[[], Any]
 
 
@@ -119,18 +124,29 @@ class Node:
         await self._renew_lease()
 
     async def stop(self) -> None:
-        """Finish what was begun, take everybody here out of the rosters, and let go of every thread and connection."""
-        if self._notice is not None:
-            self._notice.withdraw()
+        """Finish what was begun, take everybody here out of the rosters, and let go of every thread and connection.
+
+        Returns in any case within some seconds. Where the database hangs, its threads are left to end when it lets go of them.
+        """
         tasks = [*self._tasks, *self._looks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await _until(self._loop.time() + _STOP_SECONDS, self._finish())
+        await self.hub.stop()
+        await _until(self._loop.time() + _LEASE_END_SECONDS, self._end_lease())
+        for batcher in (self._writer, self._moderator, self._doors, self._clerk, self._reader):
+            batcher.abandon()
+        if self._notice is not None:
+            self._notice.withdraw()
+
+    async def _finish(self) -> None:
         await self._writer.close()
         await self._moderator.close()
         await self._doors.close()
         await self._clerk.close()
-        await self.hub.stop()
+
+    async def _end_lease(self) -> None:
         try:
             await self._read(lambda: presence.end(self.id))
         except Refusal:
@@ -138,19 +154,41 @@ class Node:
         await self._reader.close()
 
     def leave(self) -> None:
-        """The process is asked to stop: ask every client to come back elsewhere, spread over a while, and stop."""
+        """The process is asked to stop: answer what was asked, and ask every client to come back elsewhere."""
         if self._leaving is None:
-            window = max(1.0, len(self.connections) / self._settings.RETURNS_PER_SECOND)
-            for connection in list(self.connections):
-                connection.go_away(window)
-            self._leaving = self._loop.create_task(self.stop())
+            self._leaving = self._loop.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        try:
+            await self._answer_the_last()
+            self._say_goodbye()
+        finally:
+            if self._notice is not None:
+                self._loop.call_soon(self._notice.pass_on)  # after the goodbyes, and it may raise
+            await self.stop()
+
+    async def _answer_the_last(self) -> None:
+        """Take no more commands, nor anybody in, and wait a while until those that were taken are answered."""
+        for batcher in (self._writer, self._moderator, self._doors):
+            batcher.take_no_more()
+        deadline = self._loop.time() + _ANSWER_SECONDS
+        await _until(deadline, self._writer.finish())
+        await _until(deadline, self._moderator.finish())
+
+    def _say_goodbye(self) -> None:
+        """Spread the return of those who are here over a while."""
+        window = max(1.0, len(self.connections) / self._settings.RETURNS_PER_SECOND)
+        for connection in list(self.connections):
+            connection.go_away(window)
 
     @property
     def is_leaving(self) -> bool:
         return self._leaving is not None
 
-    def _leave_soon(self) -> None:
+    def _leave_soon(self) -> bool:
+        """Called in the middle of anything. Return whether the server is to wait for the goodbyes."""
         self._loop.call_soon_threadsafe(self.leave)
+        return self._loop.is_running() and not self.is_leaving
 
     async def left(self) -> None:
         """Return when the node has left, at once where it is not leaving. A server waits for this before it exits."""
@@ -317,6 +355,14 @@ async def _started() -> Node:
     except Refusal:
         logger.warning("The database did not answer at the start; the node goes on and tries again.")
     return node
+
+
+async def _until(deadline: float, work: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await work
+    except TimeoutError:
+        logger.warning("The database has not answered in time; the process stops all the same.")
 
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

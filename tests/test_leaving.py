@@ -26,18 +26,51 @@ def test_it_is_told_first_and_the_server_hears_it_too() -> None:
         heard.append("server")
 
     signal.signal(ASKED, server)
-    notice = Notice(lambda: heard.append("told"))
+
+    def tell() -> bool:
+        heard.append("told")
+        return waits
+
+    waits = False
+    notice = Notice(tell)
     signal.raise_signal(ASKED)
     assert heard == ["told", "server"]
+    waits = True
+    signal.raise_signal(ASKED)
+    assert heard[2:] == ["told"], "the server is to wait"
+    notice.pass_on()
+    notice.pass_on()
+    assert heard[3:] == ["server"]
     notice.withdraw()
     assert signal.getsignal(ASKED) is server
+
+
+def test_who_asks_twice_does_not_wait() -> None:
+    heard: list[str] = []
+    signal.signal(ASKED, lambda number, frame: heard.append("server"))
+    notice = Notice(lambda: True)
+    signal.raise_signal(ASKED)
+    assert heard == []
+    signal.raise_signal(ASKED)
+    assert heard == ["server"]
+    notice.withdraw()
+    assert heard == ["server"]
+
+
+def test_a_signal_that_waits_is_not_forgotten() -> None:
+    heard: list[str] = []
+    signal.signal(ASKED, lambda number, frame: heard.append("server"))
+    notice = Notice(lambda: True)
+    signal.raise_signal(ASKED)
+    notice.withdraw()
+    assert heard == ["server"]
 
 
 def test_the_server_hears_it_even_where_telling_fails() -> None:
     heard: list[str] = []
     signal.signal(ASKED, lambda number, frame: heard.append("server"))
 
-    def fail() -> None:
+    def fail() -> bool:
         raise RuntimeError
 
     notice = Notice(fail)
@@ -50,14 +83,14 @@ def test_the_server_hears_it_even_where_telling_fails() -> None:
 def test_a_signal_that_the_process_ignores_is_left_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     heard: list[str] = []
-    notice = Notice(lambda: heard.append("told"))
+    notice = Notice(lambda: bool(heard.append("told")))
     signal.raise_signal(signal.SIGINT)
     assert (heard, signal.getsignal(signal.SIGINT)) == ([], signal.SIG_IGN)
     notice.withdraw()
 
 
 def test_who_set_a_handler_later_keeps_it() -> None:
-    notice = Notice(lambda: None)
+    notice = Notice(lambda: False)
     signal.signal(ASKED, signal.SIG_IGN)
     notice.withdraw()
     assert signal.getsignal(ASKED) == signal.SIG_IGN

@@ -311,6 +311,55 @@ async def test_what_was_begun_before_the_stop_is_finished(room: Room, monkeypatc
     assert [each.result().seq for each in appending] == [1, 2]
 
 
+async def test_one_that_leaves_answers_what_it_took_then_says_goodbye_and_takes_nothing_more(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, commit = threading.Event(), rooms.commit
+
+    def held(entries: Any) -> Any:
+        assert gate.wait(SECONDS)
+        return commit(entries)
+
+    monkeypatch.setattr(rooms, "commit", held)
+    node = nodes.Node()
+    await node.start()
+    visit = Visit(node)
+    await visit.join()
+    await visit.send("2", "add", by=1)
+    await settle()
+    node.leave()
+    await settle()
+    assert visit.lane.closed is None
+    await visit.send("3", "add", by=1)
+    assert (await visit.lane.reply("3")).response["code"] == "going_away"
+    gate.set()
+    assert (await visit.lane.reply("2")).ok
+    await node.left()
+    assert visit.lane.closed == (4000, "going away")
+
+
+async def test_a_database_that_hangs_holds_up_no_stop(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(rooms, "commit", lambda entries: [gate.wait(SECONDS)] * len(entries))
+    monkeypatch.setattr(nodes, "_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(nodes, "_STOP_SECONDS", 0.5)
+    node = nodes.Node()
+    await node.start()
+    visit = Visit(node)
+    await visit.join()
+    await noted(node)
+    try:
+        for ref in ("2", "3"):
+            await visit.send(ref, "add", by=1)
+            await settle()
+        node.leave()
+        async with asyncio.timeout(SECONDS / 2):
+            await node.left()
+        assert visit.lane.closed is not None
+    finally:
+        gate.set()
+
+
 # Who is it
 
 

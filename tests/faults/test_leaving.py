@@ -1,6 +1,7 @@
 """A server is asked to stop, as in every deployment: its clients come back elsewhere, spread over a while, and lose nothing."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 
 from tests.faults.stage import DAPHNE, LANE, SERVINGS, Serving
+from tests.faults.test_sqlite import locked
 from tests.support import ledger
 from tests.support.sites import EMBEDDED, PUBSUB, Backend
+from tests.support.waiting import eventually
+from tests.support.wsclient import Client
 
 pytestmark = pytest.mark.alone
 
@@ -50,6 +54,39 @@ async def test_a_server_that_stops_says_when_to_come_back_answers_and_frees_its_
         first_fifth = sum(moment < 0.5 for moment in returns)
         assert first_fifth < 16, f"a spike: {returns}"
     assert took < 10
+
+
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_what_is_being_committed_when_a_server_is_asked_to_stop_is_answered(
+    stage: Callable[..., Any], serving: Serving
+) -> None:
+    """Another writer holds the database for a moment: nothing that comes meanwhile is taken, and what was taken is answered."""
+    template = await stage(EMBEDDED, ())
+    file = template.site.folder / "site.sqlite3"
+    set_up = await stage(EMBEDDED, (serving,), env={"DATABASE_URL": f"sqlite:///{file}?timeout=30"})
+    (slug,) = set_up.chats(1)
+    server = set_up.servers[0]
+    client = await Client.connect(server.url)
+    try:
+        await client.join(slug)
+        with locked(file):
+            taken = await client.cast(slug, "message", text="taken", key="taken")
+            await client.heartbeat()
+            server.signal(signal.SIGTERM)
+            await eventually(lambda: refused(client, slug), 4, "the server takes no more")
+            assert client.close_code is None
+        assert (await client.reply(taken, 5)).ok
+        await eventually(lambda: client.close_code is not None, 5, "it is closed")
+        assert client.close_code in COME_BACK
+    finally:
+        await client.drop()
+        await asyncio.to_thread(server.stop, 30)
+
+
+async def refused(client: Client, slug: str) -> bool:
+    """Say something, and say whether anything was refused because the server stops."""
+    await client.cast(slug, "message", text="late")
+    return any(frame.payload.get("response", {}).get("code") == "going_away" for frame in client.frames)
 
 
 @pytest.mark.parametrize("backend", [EMBEDDED, PUBSUB], ids=str)
