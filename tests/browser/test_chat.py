@@ -1,9 +1,10 @@
 """The chat's page in real browsers: what people see of each other, and what they do not."""
 
+import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import PHONE, Visit
 from tests.browser.people import Chat
@@ -143,6 +144,38 @@ def test_what_was_not_sent_before_a_reload_is_sent_after_it(visit: Visit, embedd
     again.goto(f"/rooms/{slug}/")
     Chat(again).expect_texts(["into the void"])
     expect(again.locator("[data-rt-state]")).to_have_count(0)
+
+
+def test_what_the_server_cannot_take_for_long_is_kept_and_tried_again(visit: Visit, embedded_site: Site) -> None:
+    slug = embedded_site.room()
+    alice = Chat(visit(f"/rooms/{slug}/", "alice", rough=True)).is_joined()
+    troubled = True
+
+    def stand_between(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def hear(text: str | bytes) -> None:
+            join_ref, ref, topic, event, _ = json.loads(text)
+            if event == "message" and troubled:
+                refusal = {"code": "unavailable", "message": "Not now.", "retry_after": 0.1}
+                answer = {"status": "error", "response": refusal}
+                socket.send(json.dumps([join_ref, ref, topic, "phx_reply", answer]))
+            else:
+                server.send(text)
+
+        socket.on_message(hear)
+
+    alice.page.route_web_socket(re.compile("websocket"), stand_between)
+    alice.page.reload()
+    alice.is_joined().say("never mind", "worth waiting for")
+    delayed = alice.page.locator("[data-rt-state=delayed]")
+    expect(delayed.first).to_contain_text("Not sent yet. Trying again…")
+    delayed.filter(has_text="never mind").get_by_role("button", name="Discard").click()
+    alice.page.reload()
+    expect(delayed).to_contain_text("worth waiting for")
+    troubled = False
+    alice.expect_texts(["worth waiting for"])
+    expect(alice.page.locator("[data-rt-state]")).to_have_count(0)
 
 
 def test_what_was_being_written_survives_a_reload_in_its_room_alone(visit: Visit, embedded_site: Site) -> None:

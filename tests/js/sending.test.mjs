@@ -231,6 +231,61 @@ test("refused again and again, the last refusal is the answer", async () => {
   assert.deepEqual(room.pending, []);
 });
 
+for (const code of ["unavailable", "overloaded", "going_away"]) {
+  test(`what the server cannot take for now is sent again for as long as it takes: ${code}`, async () => {
+    const storage = new FakeStorage();
+    const { world, room } = await joined({ storage });
+    const sending = say(room, "a", "ka");
+    const delays = collect(room, "delayed");
+    for (let n = 1; n <= 40; n += 1) {
+      world.peer.refuse(world.peer.last("message"), { code, message: "Not now.", retry_after: 1 });
+      assert.equal(storage.length, 1, "and is kept in the tab");
+      await world.clock.advance(31_000);
+      assert.equal(world.peer.all("message").length, n + 1, "at most half a minute apart");
+    }
+    assert.deepEqual([delays.length, delays[0].key, delays[0].refusal.code], [40, "ka", code]);
+    world.peer.ok(world.peer.last("message"), { seq: 11 });
+    await settle();
+    assert.deepEqual([sending.value, storage.length], [{ seq: 11 }, 0]);
+  });
+}
+
+test("what the server could not take does not count where it asks for patience afterwards", async () => {
+  const { world, room } = await joined();
+  const sending = say(room, "a", "ka");
+  for (let n = 0; n < 9; n += 1) {
+    world.peer.refuse(world.peer.last("message"), { code: "unavailable", message: "Not now.", retry_after: 1 });
+    await world.clock.advance(31_000);
+  }
+  world.peer.refuse(world.peer.last("message"), limited);
+  await settle();
+  assert.equal(sending.state, "pending");
+});
+
+test("a question to the room is not asked for ever", async () => {
+  const { world, room } = await joined();
+  const asking = outcome(room.history());
+  for (let n = 0; n < 6; n += 1) {
+    world.peer.refuse(world.peer.last("room_history"), { code: "unavailable", message: "Not now.", retry_after: 1 });
+    await world.clock.advance(31_000);
+  }
+  assert.equal(asking.value.code, "unavailable");
+});
+
+test("what waits can be discarded, and what is behind it goes out", async () => {
+  const storage = new FakeStorage();
+  const { world, room } = await joined({ storage });
+  const sending = say(room, "a", "ka");
+  world.peer.refuse(world.peer.last("message"), { code: "unavailable", message: "Not now.", retry_after: 1 });
+  say(room, "b", "kb");
+  room.discard("ka");
+  room.discard("never heard of");
+  await world.clock.advance(31_000);
+  assert.deepEqual([sending.value.code, sent(world.peer)], ["discarded", [["a", "ka"], ["b", "kb"]]]);
+  assert.deepEqual(room.pending.map(({ key }) => key), ["kb"]);
+  assert.equal(storage.length, 1);
+});
+
 test("a reconnect does not cut short the time that a refusal asked for", async () => {
   const { world, room } = await joined();
   say(room, "a");

@@ -1,5 +1,6 @@
 /**
- * One's own messages that the room has not told back yet: pending, then sent, or failed with a way to try again.
+ * One's own messages that the room has not told back yet: pending, perhaps delayed, then sent, or failed with a way to try
+ * again. What is delayed or failed can be discarded.
  * Tried again they keep their key, so none is ever there twice.
  */
 
@@ -23,6 +24,7 @@ export class Outbox {
     this.#page = page;
     this.#maker = maker;
     this.#you = you;
+    page.room.addEventListener("delayed", ({ detail }) => this.#show(detail.key, "delayed"));
   }
 
   /** Send a text, and show it as pending at once. */
@@ -48,6 +50,11 @@ export class Outbox {
     this.#lines.delete(key);
   }
 
+  #discard(key) {
+    this.settle(key);
+    this.#page.room.discard(key);
+  }
+
   async #try(message) {
     this.#show(message.key, "pending");
     try {
@@ -64,7 +71,7 @@ export class Outbox {
     node.classList.add("rt-mine");
     node.querySelector("[data-rt-delivery]").hidden = false;
     node.querySelector("[data-rt-again]").addEventListener("click", () => this.#try(message));
-    node.querySelector("[data-rt-discard]").addEventListener("click", () => this.settle(key));
+    node.querySelector("[data-rt-discard]").addEventListener("click", () => this.#discard(key));
     this.#lines.set(key, node);
     this.#list.append(node);
   }
@@ -74,6 +81,7 @@ export class Outbox {
     if (!node) return;
     node.dataset.rtState = state;
     node.querySelector("[data-rt-delivery-text]").textContent = `${this.#page.words.say(state)} ${reason}`.trim();
-    for (const name of ["again", "discard"]) node.querySelector(`[data-rt-${name}]`).hidden = state !== "failed";
+    node.querySelector("[data-rt-again]").hidden = state !== "failed";
+    node.querySelector("[data-rt-discard]").hidden = state !== "failed" && state !== "delayed";
   }
 }

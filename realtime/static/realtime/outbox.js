@@ -3,8 +3,9 @@
  *
  * Promises: at most `limit` wait; at most `window` are on the wire, and of each at most one copy; a new subscription gets
  * everything unacknowledged again, oldest first, under the same keys; a refusal that says when to try again is obeyed a few
- * times, and holds back what stands behind it. A command leaves with its acknowledgement, a final refusal, or after
- * `timeoutMs` on the wire without any answer. Time without a connection does not count.
+ * times, and holds back what stands behind it; where the trouble is the server's own and the outbox is `patient`, for as
+ * long as it takes. A command leaves with its acknowledgement, a final refusal, when it is discarded, or after `timeoutMs`
+ * on the wire without any answer. Time without a connection does not count.
  */
 
 import { Backoff } from "./backoff.js";
@@ -21,13 +22,16 @@ import { Refusal } from "./refusal.js";
  * @typedef {object} Entry
  * @property {Command} command
  * @property {number} flight    counts the copies sent
- * @property {Backoff} backoff  counts the refusals
+ * @property {Backoff} backoff  between the copies
+ * @property {number} refusals  counts those that a patient outbox does not sit out
  * @property {number} leftMs    how long it may still go unanswered
  * @property {number} dueAt     while on the wire: when that is over
  * @property {import("./deferred.js").Deferred<any> | null} deferred
  */
 
 const MAX_REFUSALS = 5;
+/** The server cannot for now, whoever asks for whatever: that passes, and says nothing about the command. */
+const SERVERS_TROUBLE = new Set(["unavailable", "overloaded", "going_away"]);
 /** Who has to wait longer is told so: what is written now may not be meant any more by then. */
 const LONGEST_HOLD_SECONDS = 60;
 /** Nothing is given up at the moment it is sent again. */
@@ -41,6 +45,8 @@ export class Outbox {
   #limit;
   #timeoutMs;
   #maxWindow;
+  #patient;
+  #onDelay;
   /** How many may be on the wire: halved by a refusal for now, one more for each windowful acknowledged. */
   #window;
   /** @type {Map<string, Entry>} by key, in order */
@@ -63,13 +69,17 @@ export class Outbox {
    * @param {number} [options.limit]
    * @param {number} [options.timeoutMs]
    * @param {number} [options.window]
+   * @param {boolean} [options.patient]  sit out the server's own trouble
+   * @param {(command: Command, refusal: Refusal) => void} [options.onDelay]  a command was refused, and will be sent again
    */
-  constructor({ clock, random, limit = 100, timeoutMs = 30_000, window = 16 }) {
+  constructor({ clock, random, limit = 100, timeoutMs = 30_000, window = 16, patient = false, onDelay = () => {} }) {
     this.#clock = clock;
     this.#random = random;
     this.#limit = limit;
     this.#timeoutMs = timeoutMs;
     this.#maxWindow = this.#window = window;
+    this.#patient = patient;
+    this.#onDelay = onDelay;
   }
 
   /** What waits, oldest first. @returns {Command[]} */
@@ -138,6 +148,18 @@ export class Outbox {
   }
 
   /**
+   * Send this one no more. A copy on the wire may still arrive.
+   * @param {string} key
+   * @param {Refusal} refusal
+   */
+  discard(key, refusal) {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    this.#reject(entry, refusal);
+    this.#pump();
+  }
+
+  /**
    * Give everything up.
    * @param {Refusal} refusal
    * @param {{keep?: boolean}} [options]  keep: leave it in the drawer, for when this person comes back
@@ -187,10 +209,13 @@ export class Outbox {
     this.#flying.delete(entry);
     entry.leftMs = this.#timeoutMs;
     const holds = refusal.retryAfter !== null && refusal.retryAfter <= LONGEST_HOLD_SECONDS;
-    if (!holds || entry.backoff.tries >= MAX_REFUSALS) {
+    const sitsOut = this.#patient && SERVERS_TROUBLE.has(refusal.code);
+    if (!holds || (!sitsOut && entry.refusals >= MAX_REFUSALS)) {
       this.#reject(entry, refusal);
     } else {
+      if (!sitsOut) entry.refusals += 1;
       this.#holdFor(refusal.retryAfter * 1000 + entry.backoff.next());
+      this.#onDelay({ ...entry.command }, refusal);
     }
     this.#pump();
   }
@@ -255,7 +280,7 @@ export class Outbox {
   /** @param {Command} command @returns {Entry} */
   #entry(command) {
     const backoff = new Backoff({ random: this.#random });
-    return { command, flight: 0, backoff, leftMs: this.#timeoutMs, dueAt: 0, deferred: null };
+    return { command, flight: 0, backoff, refusals: 0, leftMs: this.#timeoutMs, dueAt: 0, deferred: null };
   }
 
   #full() {

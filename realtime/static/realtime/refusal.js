@@ -2,7 +2,8 @@
  * No, with a reason: what the server refused (docs/protocol.md lists its codes), or what this client had to give up.
  *
  * `retryAfter` (seconds) is a number exactly when trying again can help, and null otherwise.
- * The client's own codes: `timeout`, `outbox_full`, `too_large`, `left`, `closed`, `stopped`, `person_changed`.
+ * The client's own codes: `timeout`, `outbox_full`, `too_large`, `left`, `closed`, `stopped`, `person_changed`,
+ * `discarded`.
  */
 
 import { isObject } from "./codec/shapes.js";

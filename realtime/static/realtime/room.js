@@ -7,7 +7,8 @@
  *
  * Fires "joined" (detail: the welcome; at every join, before its events are delivered), "status", "gap" (detail: the
  * welcome; what the page shows and what follows do not meet), "cleared" (detail: {seq}), "removed" (detail: {seq}; what this
- * event said was taken away) and "ended" (detail: a Refusal).
+ * event said was taken away), "delayed" (detail: {key, refusal}; the server cannot take this command for now, and gets it
+ * again) and "ended" (detail: a Refusal).
  */
 
 import { isSeq, readEvent, readEvents, readMute, readSlow, readWelcome, readWords } from "./codec/shapes.js";
@@ -87,7 +88,8 @@ export class Room extends EventTarget {
     this.#you = you ?? null;
     this.#handlers = new Handlers(world.report);
     const options = { clock: world.clock, random: world.random, timeoutMs: world.timeout };
-    this.#outbox = new Outbox({ ...options, limit: world.outbox });
+    const onDelay = ({ key }, refusal) => this.#fire("delayed", { key, refusal });
+    this.#outbox = new Outbox({ ...options, limit: world.outbox, patient: true, onDelay });
     this.#questions = new Outbox({ ...options, limit: MAX_QUESTIONS });
     if (you) this.#sendAs(you.id);
     subscription.serve({
@@ -210,6 +212,14 @@ export class Room extends EventTarget {
     if (this.#refusal) throw this.#refusal;
     const at = new Date(this.#world.clock.now()).toISOString();
     return this.#outbox.add({ key, name, data: JSON.parse(text), at });
+  }
+
+  /**
+   * Give up a command that is pending: it is not sent again, and its promise rejects. A copy on its way may still arrive.
+   * @param {string} key
+   */
+  discard(key) {
+    this.#outbox.discard(key, new Refusal("discarded", "This was discarded."));
   }
 
   /**
