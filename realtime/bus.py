@@ -32,6 +32,8 @@ EVERYWHERE = 0
 logger = logging.getLogger("realtime.bus")
 
 _QUEUED_RINGS = 10_000
+_QUEUED_BYTES = 16 * 2**20
+_SEAT_BYTES = 200
 _RINGS_AT_ONCE = 32
 _CALLS_AT_ONCE = 32  # the pool of connections behind a layer may have as few as a hundred
 _SEND_SECONDS = 5.0
@@ -272,7 +274,8 @@ class _Bell:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._rings: deque[Ring] = deque(maxlen=_QUEUED_RINGS)
+        self._rings: deque[tuple[Ring, int]] = deque()
+        self._bytes = 0
         self._wanted = asyncio.Event()
         self._told = asyncio.Event()
         self._told.set()
@@ -292,18 +295,26 @@ class _Bell:
     async def run(self) -> None:
         while True:
             await self._wanted.wait()
-            rings = [self._rings.popleft() for _ in range(min(_RINGS_AT_ONCE, len(self._rings)))]
+            rings = [self._next() for _ in range(min(_RINGS_AT_ONCE, len(self._rings)))]
             await asyncio.gather(*(self._tell(ring) for ring in rings))
             if not self._rings:
                 self._wanted.clear()
                 self._told.set()
 
     def _put(self, ring: Ring) -> None:
-        if len(self._rings) == _QUEUED_RINGS:
+        size = _size(ring)
+        self._rings.append((ring, size))
+        self._bytes += size
+        while len(self._rings) > _QUEUED_RINGS or self._bytes > _QUEUED_BYTES:
+            self._next()
             metrics.drops.add(value="ring_queue_full")
-        self._rings.append(ring)
         self._told.clear()
         self._wanted.set()
+
+    def _next(self) -> Ring:
+        ring, size = self._rings.popleft()
+        self._bytes -= size
+        return ring
 
     async def _tell(self, ring: Ring) -> None:
         layer = _layer()
@@ -316,6 +327,15 @@ class _Bell:
         except Exception as error:
             metrics.drops.add(value="ring_not_sent")
             logger.info("The channel layer did not take a ring: %s", error)
+
+
+def _size(ring: Ring) -> int:
+    """Return about how many bytes a ring carries."""
+    if isinstance(ring, Happened):
+        return sum(len(body) + len(event) for _, body, event in ring.frames)
+    if isinstance(ring, Moved):
+        return len(ring.seats) * _SEAT_BYTES
+    return len(ring.body) if isinstance(ring, Signalled | Removed) else 0
 
 
 _lock = threading.Lock()

@@ -13,6 +13,8 @@ from msgspec import Meta
 
 from realtime import addresses
 
+_WELCOME_BYTES = 1_000_000  # daphne sends frames of up to 1 MiB
+
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a site may set in its `REALTIME` dictionary."""
@@ -22,6 +24,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     )
     MAX_EVENT_BYTES: Annotated[
         int, Meta(ge=256, le=900_000, description="Bytes of one event's data, whoever publishes it.")
+    ] = 262_144
+    MAX_STATE_BYTES: Annotated[
+        int, Meta(ge=256, le=900_000, description="Bytes of a room's state, which comes with every join.")
     ] = 262_144
     MAX_ROOMS: Annotated[int, Meta(ge=1, description="Rooms joined on one connection.")] = 100
     MAX_MALFORMED: Annotated[
@@ -146,7 +151,18 @@ def load(raw: dict[str, Any]) -> Settings:
         raise ImproperlyConfigured(f"settings.REALTIME: {error}.") from None
     except ValueError as error:
         raise ImproperlyConfigured(f"settings.REALTIME: {error} - at `$.TRUSTED_PROXIES`.") from None
+    _check_welcome(settings)
     return settings
+
+
+def _check_welcome(settings: Settings) -> None:
+    """The reply to a join has a state and a page of events, which is a single event where that is larger."""
+    size = settings.MAX_STATE_BYTES + max(settings.PAGE_BYTES, settings.MAX_EVENT_BYTES)
+    if size > _WELCOME_BYTES:
+        raise ImproperlyConfigured(
+            "settings.REALTIME: MAX_STATE_BYTES and the larger of PAGE_BYTES and MAX_EVENT_BYTES go into one frame; "
+            f"expected at most {_WELCOME_BYTES} together, got {size}."
+        )
 
 
 @functools.cache

@@ -190,6 +190,11 @@ class Unavailable(Refusal):
         super().__init__("unavailable", "The database cannot be reached right now. Try again in a moment.", 1.0)
 
 
+class StateTooLarge(Refusal):
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__("state_too_large", f"A room's state may have {most} bytes, with this it would have {size}.")
+
+
 class Failed(Refusal):
     def __init__(self) -> None:
         super().__init__("failed", "The room could not carry this out.")

@@ -135,7 +135,8 @@ class Feed:
             self._hand_on(frame, ready)
 
     def _keep_early(self, frame: Frame) -> None:
-        """Past the bound a frame is let go: the log has it, and `target` remembers to ask."""
+        """Past the bounds a frame is let go: the log has it, and `target` remembers to ask."""
         self.expect(frame.seq)
-        if len(self._early) < self._max_events:
+        held = sum(len(early.body) for early in self._early.values())
+        if len(self._early) < self._max_events and held + len(frame.body) <= self._max_bytes:
             self._early[frame.seq] = frame

@@ -18,7 +18,7 @@ from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 
 from realtime import conf, kinds, metrics, policy, protocol, sanctions, slowmode, statements, storable
 from realtime.auth import Person
-from realtime.errors import Failed, Forbidden, Invalid, Refusal, UnknownEvent, UnknownRoom
+from realtime.errors import Failed, Forbidden, Invalid, Refusal, StateTooLarge, UnknownEvent, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor, Command, Fact
 from realtime.models import Event, Room
@@ -101,7 +101,12 @@ class _Room:
         """Return the state after one more event, encoded."""
         if not self.kind.folds:
             return self.saved
-        return storable.state(self.kind.reduce(self.state, Fact(name, msgspec.json.decode(data))))
+        state = self.kind.reduce(self.state, Fact(name, msgspec.json.decode(data)))
+        try:
+            return storable.state(state, conf.current().MAX_STATE_BYTES)
+        except StateTooLarge as refusal:
+            logger.error("The kind of room %s lets the state grow: %s", self.row.pk, refusal)
+            raise
 
 
 class _Desk:

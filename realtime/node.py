@@ -102,6 +102,7 @@ class Node:
             "moderator", moderation.carry_out, max_batch=16, max_waiting=settings.MAX_WAITING
         )
         self.hub = Hub(self.id, _LogReads(self._read), self._moved, self._changed)
+        self._to_look_at: dict[Served, None] = {}
         self._looks: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
@@ -274,10 +275,21 @@ class Node:
         self._look_soon_at([connection])
 
     def _look_soon_at(self, connections: list[Served]) -> None:
-        if connections:
-            look = self._loop.create_task(self._look_at(connections))
+        """One task does so, however much is heard meanwhile: a connection that waits to be looked at waits once."""
+        self._to_look_at.update(dict.fromkeys(connections))
+        if self._to_look_at and not self._looks:
+            look = self._loop.create_task(self._look_at_those())
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
+
+    async def _look_at_those(self) -> None:
+        while self._to_look_at:
+            connections = [connection for connection in self._to_look_at if connection in self.connections]
+            self._to_look_at.clear()
+            try:
+                await self._look_at(connections)
+            except Exception:
+                logger.exception("Looking again at connections failed")
 
     async def _look_at_all(self) -> None:
         await self._look_at(list(self.connections))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from realtime.errors import Invalid
+from realtime.errors import Invalid, StateTooLarge
 
 _DEEPEST = 64
 
@@ -25,9 +25,11 @@ def data(data: Any, max_bytes: int) -> bytes:
     return encoded
 
 
-def state(state: Any) -> bytes:
-    """Return a room's state as JSON that every database takes, or raise `TypeError`: its kind is at fault."""
+def state(state: Any, max_bytes: int) -> bytes:
+    """Return a room's state as JSON that every database takes, or raise `TypeError` or `StateTooLarge`: its kind is at fault."""
     encoded = msgspec.json.encode(state)
+    if len(encoded) > max_bytes:
+        raise StateTooLarge(len(encoded), max_bytes)
     flaw = _flaw(encoded)
     if flaw:
         raise TypeError(f"reduce: {flaw}; got {state!r:.200}.")

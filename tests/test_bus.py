@@ -12,7 +12,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 
 from realtime import bus, metrics
-from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Ring, Signalled
+from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Removed, Ring, Signalled
 from realtime.kinds import Actor
 from tests.support.fakes import SECONDS, FakeLayer, event, settle
 
@@ -279,6 +279,19 @@ async def test_rings_wait_in_a_queue_with_a_bound(
         bus.publish(Cleared(7, seq))
     await settle()
     assert [ring.seq for ring in rings(layer) if isinstance(ring, Cleared)] == [2, 3, 4]
+
+
+async def test_rings_that_wait_are_bounded_in_bytes_too(
+    start: Start, layer: FakeLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    told = [Happened(7, [(1, b"x" * 600, b"x" * 400)]), Signalled(7, b"x" * 1000), Removed(7, 2, b"x" * 1000, b"", 1)]
+    told.append(Moved(7, "n", [("c", None)] * 5))
+    monkeypatch.setattr(bus, "_QUEUED_BYTES", 3000)
+    for ring in told:
+        bus.publish(ring)
+    await settle()
+    assert rings(layer) == told[1:]
 
 
 async def test_stopping_tells_the_rest_first(layer: FakeLayer) -> None:

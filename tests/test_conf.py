@@ -30,6 +30,8 @@ def test_what_a_site_sets_counts_from_then_on(settings: Settings) -> None:
         ({"TRUSTED_PROXIES": "10.0.0.1"}, "TRUSTED_PROXIES"),
         ({"PAGE_BYTES": 2**20}, "PAGE_BYTES"),
         ({"MAX_EVENT_BYTES": 2**20}, "MAX_EVENT_BYTES"),
+        ({"PAGE_BYTES": 800_000}, "MAX_STATE_BYTES .* at most 1000000 together, got 1062144"),
+        ({"MAX_EVENT_BYTES": 500_000, "MAX_STATE_BYTES": 500_001}, "got 1000001"),
         ([], "object"),
     ],
 )

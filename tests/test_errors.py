@@ -33,6 +33,7 @@ EVERY = [
     errors.Kicked(),
     errors.GoingAway(10),
     errors.Unavailable(),
+    errors.StateTooLarge(300, 256),
     errors.Failed(),
 ]
 PAGE = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text()

@@ -62,6 +62,13 @@ def test_early_events_past_the_bound_are_let_go_of_but_not_forgotten() -> None:
     assert it.behind
 
 
+def test_early_events_are_bounded_in_bytes_too() -> None:
+    it = feed(max_bytes=len(LOG[1].body) + len(LOG[2].body))
+    assert it.take([LOG[1], LOG[2], LOG[3]]) == []
+    assert seqs(it.take([LOG[0]])) == [1, 2, 3]
+    assert it.target == 4
+
+
 @given(data=st.data(), lost=st.sets(st.integers(1, 40)), twice=st.sets(st.integers(1, 40)), bound=st.integers(1, 12))
 def test_every_event_is_handed_on_once_and_in_order_whatever_the_bus_does(
     data: st.DataObject, lost: set[int], twice: set[int], bound: int

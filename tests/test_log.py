@@ -63,6 +63,18 @@ def before(room: Room, seq: int | None, limit: int = 100, max_bytes: int = 10**6
 # Appending
 
 
+def test_a_state_that_grows_too_large_is_refused_and_logged(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.REALTIME = {"MAX_STATE_BYTES": 256}
+    room = rows.room(kind="odd")
+    assert seqs(log.append([asked(room), asked(room, "reduce to a lot"), asked(room)])) == [1, "state_too_large", 2]
+    assert rows.again(room).state == {"done": 2}
+    assert "lets the state grow" in caplog.text
+    settings.REALTIME = {"MAX_STATE_BYTES": 512}
+    assert seqs(log.append([asked(room, "reduce to a lot")])) == [3]
+
+
 def test_seqs_are_gapless_in_each_room() -> None:
     tea, cake = rows.room(), rows.room()
     assert seqs(log.append([said(tea), said(cake), said(tea)])) == [1, 1, 2]
