@@ -79,8 +79,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep SQLite's test database in a file: the threads that write have connections of their own."""
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep SQLite's test database in a file: the threads that write have connections of their own. Each worker has its own."""
     file = tmp_path_factory.mktemp("database") / "test.sqlite3"
     for settings in connections.databases.values():
         if settings["ENGINE"].endswith("sqlite3"):
