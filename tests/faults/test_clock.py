@@ -38,6 +38,7 @@ async def test_a_clock_that_jumps_delays_and_loses_nothing(
                 clocks[0].write_text(str(jump))
                 clocks[1].write_text(str(jump if clocks[0] == clocks[1] else -jump))
                 await asyncio.sleep(max(JUMP_SECONDS, stages[0].seconds / 4))
+                await crowd.see_each_other(15)
         await ledger.audit(stages[0].site, crowd)
         assert percentile(crowd.latencies(since), 95) < 3.0
         assert not crowd.refusals

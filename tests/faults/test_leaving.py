@@ -105,5 +105,7 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_brings_no_spike(
         assert set(crowd.closes) <= COME_BACK | {TURNED_AWAY}, crowd.closes
         assert crowd.refusals.keys() <= {"going_away", "overloaded"}, crowd.refusals
         assert crowd.refusals["going_away"] >= len(crowd.regulars)
+        windows = [window for regular in crowd.regulars for window in regular.windows]
+        assert min(windows) >= 1.0, f"they were all asked to come back at once: {windows}"
         await crowd.see_each_other()
         assert not crowd.wrongs

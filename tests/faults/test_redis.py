@@ -13,6 +13,7 @@ from tests.faults.stage import Stage
 from tests.support import gauges, ledger
 from tests.support.crowd import Crowd, percentile
 from tests.support.sites import CORE, PUBSUB, Backend
+from tests.support.wsclient import Client
 
 pytestmark = pytest.mark.alone
 
@@ -97,3 +98,23 @@ async def test_events_come_by_the_log_without_redis_and_quickly_again_with_it(
         await rings_again(set_up, crowd)
         await ledger.audit(set_up.site, crowd)
         assert not crowd.refusals, crowd.refusals
+
+
+async def test_a_room_that_is_new_to_a_process_is_joined_while_redis_hangs(stage: Callable[..., Any]) -> None:
+    """Well before Redis' own client gives up, which takes 5 s. The pub/sub layer waits for no answer at all."""
+    set_up = await stage(CORE)
+    set_up.forgiven = COMPLAINTS
+    known, *new = set_up.chats(1 + len(set_up.servers))
+    clients = [await Client.connect(server.url) for server in set_up.servers]
+    try:
+        for client in clients:
+            await client.join(known)
+        await clients[0].push(known, "message", text="hi")
+        await clients[-1].event("message")  # by now the processes listen to Redis
+        async with paused(set_up):
+            for client, slug in zip(clients, new, strict=True):
+                async with asyncio.timeout(3):
+                    assert (await client.join(slug)).ok
+    finally:
+        for client in clients:
+            await client.drop()
