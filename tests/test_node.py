@@ -338,6 +338,26 @@ async def test_one_that_leaves_answers_what_it_took_then_says_goodbye_and_takes_
     assert visit.lane.closed == (4000, "going away")
 
 
+async def test_a_connection_that_waits_to_be_looked_at_waits_once(
+    node: nodes.Node, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit, gate, looks = Visit(node), asyncio.Event(), list[int]()
+    await visit.join()
+
+    async def look(_: Connection) -> None:
+        looks.append(1)
+        await gate.wait()
+
+    monkeypatch.setattr(Connection, "look_again", look)
+    for _ in range(50):
+        node.look_again_at(visit.connection)
+        await settle(1)
+    gate.set()
+    await settle()
+    assert len(looks) == 2, "the one under way, and one for all that came meanwhile"
+    assert not node._looks
+
+
 async def test_a_database_that_hangs_holds_up_no_stop(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     monkeypatch.setattr(rooms, "commit", lambda entries: [gate.wait(SECONDS)] * len(entries))
