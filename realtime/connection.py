@@ -200,7 +200,9 @@ class Connection:
 
     def go_away(self, window: float) -> None:
         """Ask the client to come back, here or elsewhere, at some moment of the next `window` seconds."""
-        self._send(protocol.remark(GoingAway(window)))
+        refusal = GoingAway(window)
+        metrics.refusals.add(value=refusal.code)
+        self._send(protocol.remark(refusal))
         self.close(GOING_AWAY, "going away")
 
     @property

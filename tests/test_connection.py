@@ -20,6 +20,7 @@ from realtime.errors import (
     Failed,
     Forbidden,
     Overloaded,
+    Refusal,
     RoomClosed,
     TooManyConnections,
     Unavailable,
@@ -29,6 +30,7 @@ from realtime.kinds import Actor
 from realtime.protocol import Frame
 from tests.support import kinds
 from tests.support.fakes import SECONDS, FakeLane, FakeNode, settle
+from tests.support.refusals import one_of_each
 
 TOPIC = "room:lobby"
 
@@ -1033,3 +1035,22 @@ async def test_a_ticket_that_is_used_up_is_refused_for_good(node: FakeNode) -> N
     refusal = await join(connection, lane, ticket=TICKET)
     assert refusal == BadCredentials().response()
     await lane.event("phx_close")
+
+
+# What is counted
+
+
+@pytest.mark.parametrize("refusal", list(one_of_each()), ids=lambda refusal: refusal.code)
+async def test_every_refusal_is_counted_by_its_code(node: FakeNode, refusal: Refusal) -> None:
+    before = metrics.refusals.values.get(refusal.code, 0)
+    connection, lane = node.connect()
+    node.refusal = refusal
+    assert (await join(connection, lane))["code"] == refusal.code
+    assert metrics.refusals.values[refusal.code] == before + 1
+
+
+async def test_being_asked_to_come_back_is_counted(node: FakeNode) -> None:
+    before = metrics.refusals.values.get("going_away", 0)
+    connection, _ = node.connect()
+    connection.go_away(5.0)
+    assert metrics.refusals.values["going_away"] == before + 1

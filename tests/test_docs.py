@@ -4,7 +4,6 @@ That its samples work is tested in `tests/docs/`.
 """
 
 import ast
-import inspect
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime import conf, errors, metrics, policy, rooms
+from realtime import conf, metrics, policy, rooms
 from realtime.models import Access
 from tests.docs.pages import PAGES, ROOT, anchors, links, name, page, prose, table
+from tests.support.refusals import one_of_each
 
 PACKAGE = ROOT / "realtime"
 STATIC = PACKAGE / "static" / "realtime"
@@ -112,19 +112,9 @@ def test_a_setting_that_a_page_names_exists() -> None:
 # The wire
 
 
-def refusals() -> Iterator[errors.Refusal]:
-    """One of each class, made with whatever it takes."""
-    values = {"str": "x", "int": 1, "float": 1.0, "Iterable[str]": ("x",), "str | None": "x", "float | None": 1.0}
-    for kind in vars(errors).values():
-        if inspect.isclass(kind) and issubclass(kind, errors.Refusal) and kind not in (errors.Refusal, errors.Held):
-            parameters = list(inspect.signature(kind).parameters.values())
-            arguments: list[Any] = [values[str(parameter.annotation)] for parameter in parameters]
-            yield kind(*arguments)
-
-
 def test_the_codes_of_refusals_are_listed_as_they_are() -> None:
     listed = {code: again for code, again, _ in table(PROTOCOL, "code", "again?", "when")}
-    assert listed == {refusal.code: "no" if refusal.final else "yes" for refusal in refusals()}
+    assert listed == {refusal.code: "no" if refusal.final else "yes" for refusal in one_of_each()}
 
 
 def test_the_close_codes_are_listed_as_they_are() -> None:
