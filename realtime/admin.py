@@ -87,7 +87,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("title", "slug", "kind")}),
         (_("Access"), {"fields": ("join_access", "act_access", "is_open")}),
         (_("Retention"), {"fields": ("keep_events", "keep_days")}),
-        (_("Limits"), {"fields": ("max_bytes", "commands_per_second", "slow_seconds")}),
+        (_("Limits"), {"fields": ("max_bytes", "commands_per_second", "slow_seconds", "max_occupants")}),
         (_("Now"), {"fields": ("people_here", "head", "kept_events", "state", "created_at")}),
     )
 

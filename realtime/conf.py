@@ -29,6 +29,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int, Meta(ge=256, le=900_000, description="Bytes of a room's state, which comes with every join.")
     ] = 262_144
     MAX_ROOMS: Annotated[int, Meta(ge=1, description="Rooms joined on one connection.")] = 100
+    MAX_OCCUPANTS: Annotated[
+        int, Meta(ge=0, description="People in a room at once, where the room does not say; 0 is without limit.")
+    ] = 0
     MAX_MALFORMED: Annotated[
         int, Meta(ge=1, description="Frames in a row that cannot be understood, after which the connection is closed.")
     ] = 10

@@ -342,7 +342,9 @@ class Connection:
         since = whole(push.payload, "since", None, 0, 2**62)
         admission = await self._node.admit(slug, self.person)
         join_ref = push.join_ref if push.join_ref is not None else push.ref
-        subscription = await self._node.hub.enter(self, join_ref, admission.room_pk, push.topic, admission.head)
+        subscription = await self._node.hub.enter(
+            self, join_ref, admission.room_pk, push.topic, admission.head, admission.most
+        )
         bucket = self._pace.room(admission.room_pk, admission.commands_per_second, time.monotonic())
         joined = Joined(subscription, admission, bucket)
         try:

@@ -112,6 +112,11 @@ class RoomClosed(Refusal):
         super().__init__("room_closed", "This room is closed.")
 
 
+class RoomFull(Refusal):
+    def __init__(self) -> None:
+        super().__init__("room_full", "This room is full. Try again when somebody has left.", 10.0)
+
+
 class TooManyRooms(Refusal):
     def __init__(self, most: int) -> None:
         super().__init__("too_many_rooms", f"At most {most} rooms may be joined on one connection.")

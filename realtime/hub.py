@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
 from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Judged, Kicked, Moved, Removed, Ring, Signalled
-from realtime.errors import Refusal, RoomClosed, Unavailable, UnknownRoom
+from realtime.errors import Refusal, RoomClosed, RoomFull, Unavailable, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor
 from realtime.local import Client, LocalRoom, Subscription
@@ -68,8 +68,12 @@ class Hub:
 
     # Entering and leaving
 
-    async def enter(self, client: Client, join_ref: str | None, room_pk: int, topic: str, head: int) -> Subscription:
+    async def enter(
+        self, client: Client, join_ref: str | None, room_pk: int, topic: str, head: int, most: int | None = None
+    ) -> Subscription:
         """Subscribe a client whose view of the room begins at `head`, or raise `Unavailable`. It hears nothing until `begin`.
+
+        Where `most` people may be in the room, it raises `RoomFull` for one more.
 
         From here on nothing that is committed can pass it by. The room has reached `head` when this returns: a client that
         were ahead of the room would hear what it knows once more.
@@ -78,6 +82,8 @@ class Hub:
         if room is None:
             room = self.rooms[room_pk] = LocalRoom(room_pk, topic, head)
             room.opened = self._spawn(self._open(room))
+        if most is not None:
+            await self._find_place(room, client.actor.id, most)
         subscription = Subscription(client, join_ref, room)
         room.lagging[subscription] = None
         room.roster.enter((self._node, client.id), client.actor)
@@ -91,6 +97,21 @@ class Hub:
             self.leave(subscription)
             raise
         return subscription
+
+    async def _find_place(self, room: LocalRoom, person: str, most: int) -> None:
+        """Return once it is known who is in the room, with a place for one more. The place is taken by who sits down at once."""
+        room.asking += 1
+        try:
+            if room.opened is not None:
+                await asyncio.shield(room.opened)
+            if not room.roster.has_place(person, most):
+                raise RoomFull
+        except BaseException:
+            room.asking -= 1
+            if room.empty:
+                self._close(room)
+            raise
+        room.asking -= 1
 
     def begin(self, subscription: Subscription, position: int, tail: int | None = None) -> None:
         """Let a subscription hear what comes after `position`, and what has left the log beyond `tail`."""

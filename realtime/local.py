@@ -82,11 +82,12 @@ class LocalRoom:
     """`sent` is the newest seq written to the live subscriptions; `feed.position` runs ahead of it within a turn.
 
     `tail` is the newest seq that is known to have left the log, `judged` how often bans and mutes are known to have changed.
+    `asking` counts those who wait to hear whether there is a place for them.
     """
 
     __slots__ = (
-        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_telling", "feed", "filling", "judged",
-        "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
+        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_telling", "asking", "feed", "filling",
+        "judged", "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
     )  # fmt: skip
 
     def __init__(self, pk: int, topic: str, head: int) -> None:
@@ -98,6 +99,7 @@ class LocalRoom:
         self.sent = head
         self.tail = 0
         self.judged = 0
+        self.asking = 0
         self.live: dict[Subscription, Callable[[bytes], None] | None] = {}
         self.lagging: dict[Subscription, None] = {}
         self.filling: asyncio.Task[None] | None = None
@@ -114,7 +116,7 @@ class LocalRoom:
 
     @property
     def empty(self) -> bool:
-        return not self.live and not self.lagging
+        return not self.live and not self.lagging and not self.asking
 
     def subscriptions(self) -> list[Subscription]:
         return [*self.live, *self.lagging]

@@ -71,6 +71,12 @@ class Room(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_SLOW_SECONDS)],
         help_text=_("From one message of a person to the next; moderators need not wait. Empty: no slow mode."),
     )
+    max_occupants = models.PositiveIntegerField(
+        _("people at once"),
+        null=True,
+        blank=True,
+        help_text=_("Moderators and staff always come in. Empty: as the site's settings say. 0: any number."),
+    )
     head = models.PositiveBigIntegerField(_("newest seq"), default=0, editable=False)
     tail = models.PositiveBigIntegerField(_("newest seq not kept"), default=0, editable=False)
     state = models.JSONField(_("state"), default=dict, blank=True, editable=False)

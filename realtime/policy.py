@@ -120,6 +120,11 @@ def is_slowed(person: Person, room: Room, role: str | None) -> bool:
     return bool(room.slow_seconds) and not current().may_moderate(person, room, role)
 
 
+def needs_place(person: Person, room: Room, role: str | None) -> bool:
+    """Say whether a room that is full keeps this person out: moderators and staff always come in."""
+    return not person.is_staff and not current().may_moderate(person, room, role)
+
+
 def can(person: Person, room: Room, role: str | None, held: Held = FREE) -> list[str]:
     """Return what the person may do here, of `act` and `moderate`."""
     policy = current()

@@ -34,7 +34,10 @@ logger = logging.getLogger("realtime.rooms")
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """A room's row as somebody was let in: what a subscription has to know."""
+    """A room's row as somebody was let in: what a subscription has to know.
+
+    `most`: how many people there may be, with this one, where that is limited.
+    """
 
     room_pk: int
     slug: str
@@ -49,6 +52,7 @@ class Admission(msgspec.Struct, frozen=True):
     held: Held = FREE
     judged: int = 0
     slow: int | None = None
+    most: int | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -316,7 +320,13 @@ def _admit(
         held=held,
         judged=row.judged,
         slow=slow(person, row, role),
+        most=_most(person, row, role),
     )
+
+
+def _most(person: Person, row: Room, role: str | None) -> int | None:
+    limit = conf.current().MAX_OCCUPANTS if row.max_occupants is None else row.max_occupants
+    return limit if limit and policy.needs_place(person, row, role) else None
 
 
 def muted(held: Held) -> dict[str, str | None] | None:

@@ -31,6 +31,10 @@ class Roster:
         """How many people are present."""
         return len(self._people)
 
+    def has_place(self, person: str, most: int) -> bool:
+        """Say whether somebody may come in where `most` people may be: who is here already may, with one more connection."""
+        return person in self._people or len(self._people) < most
+
     @property
     def dirty(self) -> bool:
         return bool(self._dirty)

@@ -86,6 +86,15 @@ def test_a_room_is_made_and_is_usable(admin: Client) -> None:
     assert rooms.publish("tea", "message", {"text": "hi"}) == 1
 
 
+def test_how_many_people_a_room_is_for_is_set_with_its_other_limits(admin: Client) -> None:
+    room = rows.room("tea")
+    assert room.max_occupants is None
+    form = fields(admin, edit(room), "max_occupants")
+    assert admin.post(edit(room), form | {"max_occupants": "12"}).status_code == 302
+    assert rows.again(room).max_occupants == 12
+    assert admin.post(edit(room), form | {"max_occupants": "-1"}).status_code == 200
+
+
 def test_the_kind_is_chosen_from_those_that_are_registered(admin: Client) -> None:
     text = shown(admin, f"{LIST}add/")
     assert re.findall(r'<option value="(chat|counter)"', text) == ["chat", "counter"]

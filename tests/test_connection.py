@@ -1037,6 +1037,24 @@ async def test_a_ticket_that_is_used_up_is_refused_for_good(node: FakeNode) -> N
     await lane.event("phx_close")
 
 
+# A full room
+
+
+async def test_a_room_that_is_full_says_so_and_leaves_the_rest_of_the_connection_alone(node: FakeNode) -> None:
+    node.admitted = {"most": 1}
+    first, heard = node.connect(Person("user:1", "bob", user_pk="1"))
+    assert "code" not in await join(first, heard)
+    node.admitted = {"most": 1, "room_pk": 2}
+    connection, lane = node.connect()
+    assert "code" not in await join(connection, lane, "room:den")
+    node.admitted = {"most": 1}
+    refusal = await join(connection, lane, ref="2")
+    assert (refusal["code"], refusal["retry_after"]) == ("room_full", 10.0)
+    assert (lane.closed, lane.named("phx_close"), connection.room_pks) == (None, [], [2])
+    first.closed()
+    assert "code" not in await join(connection, lane, ref="3")
+
+
 # What is counted
 
 

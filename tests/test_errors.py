@@ -23,6 +23,7 @@ EVERY = [
     errors.BadCredentials(),
     errors.Forbidden(),
     errors.RoomClosed(),
+    errors.RoomFull(),
     errors.TooManyRooms(100),
     errors.RateLimited(2.5),
     errors.TooManyConnections(),

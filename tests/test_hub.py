@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from realtime import bus, local
 from realtime.bus import Cleared, Ended, Moved, Signalled
-from realtime.errors import Unavailable
+from realtime.errors import RoomFull, Unavailable
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.local import Subscription
@@ -763,3 +763,80 @@ async def test_every_entering_and_leaving_is_noted(log: FakeLog) -> None:
     hub.leave(await client.join())
     assert moves == [(1, client.id, client.actor), (1, client.id, None)]
     await hub.stop()
+
+
+# A room that may be full
+
+
+async def enter(hub: Hub, client: FakeClient, most: int | None) -> Subscription:
+    return await hub.enter(client, "1", 1, "room:lobby", 0, most)
+
+
+async def test_a_full_room_lets_nobody_else_in_until_somebody_leaves(hub: Hub) -> None:
+    first = await enter(hub, FakeClient(hub, "alice"), 2)
+    await enter(hub, FakeClient(hub, "bob"), 2)
+    with pytest.raises(RoomFull):
+        await enter(hub, FakeClient(hub, "carol"), 2)
+    assert sorted(hub.rooms[1].roster.people()) == ["user:alice", "user:bob"]
+    hub.leave(first)
+    await enter(hub, FakeClient(hub, "carol"), 2)
+    assert sorted(hub.rooms[1].roster.people()) == ["user:bob", "user:carol"]
+
+
+async def test_of_a_full_room_who_is_in_it_and_who_needs_no_place_come_in(hub: Hub) -> None:
+    for name, most in (("alice", 1), ("alice", 1), ("admin", None)):
+        await enter(hub, FakeClient(hub, name), most)
+    assert len(hub.rooms[1].subscriptions()) == 3
+
+
+async def test_those_on_other_processes_take_places(hub: Hub, log: FakeLog) -> None:
+    log.present[1] = {("there", "1"): Actor("user:bob", "bob"), ("there", "2"): Actor("user:carol", "carol")}
+    with pytest.raises(RoomFull):
+        await enter(hub, FakeClient(hub, "alice"), 2)
+    await enter(hub, FakeClient(hub, "alice"), 3)
+    hub.hear(Moved(1, "there", [("3", Actor("user:dave", "dave"))]))
+    with pytest.raises(RoomFull):
+        await enter(hub, FakeClient(hub, "erin"), 4)
+
+
+async def test_of_those_who_come_at_once_only_as_many_get_in_as_there_are_places(hub: Hub, log: FakeLog) -> None:
+    log.gate.clear()
+    joins = [asyncio.create_task(enter(hub, FakeClient(hub, f"person {number}"), 3)) for number in range(10)]
+    await settle()
+    log.gate.set()
+    found = await asyncio.gather(*joins, return_exceptions=True)
+    assert [isinstance(one, Subscription) for one in found] == [True] * 3 + [False] * 7
+    assert {type(one) for one in found[3:]} == {RoomFull}
+    assert len(log.asked("seats")) == 1
+
+
+async def test_a_refused_join_moves_nobody_and_keeps_no_room_open(log: FakeLog) -> None:
+    log.present[1] = {("there", "1"): Actor("user:bob", "bob")}
+    moves: list[object] = []
+    hub = Hub("here", log, lambda *move: moves.append(move))
+    with pytest.raises(RoomFull):
+        await enter(hub, FakeClient(hub, "alice"), 1)
+    assert (hub.rooms, moves) == ({}, [])
+    await hub.stop()
+
+
+async def test_a_join_that_is_given_up_before_there_is_an_answer_keeps_no_room_open(hub: Hub, log: FakeLog) -> None:
+    log.gate.clear()
+    join = asyncio.create_task(enter(hub, FakeClient(hub), 1))
+    await settle()
+    join.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await join
+    assert hub.rooms == {}
+
+
+async def test_a_room_whose_last_one_leaves_stays_open_for_who_waits_for_an_answer(hub: Hub, log: FakeLog) -> None:
+    log.gate.clear()
+    first = asyncio.create_task(enter(hub, FakeClient(hub, "alice"), None))
+    second = asyncio.create_task(enter(hub, FakeClient(hub, "bob"), 1))
+    await settle()
+    room = hub.rooms[1]
+    hub.leave(*room.subscriptions())
+    log.gate.set()
+    await asyncio.gather(first, second)
+    assert (hub.rooms[1] is room, list(room.roster.people())) == (True, ["user:bob"])

@@ -361,6 +361,34 @@ def test_any_number_are_let_in_with_two_queries(django_assert_num_queries: Djang
     assert (found[3].head, found[3].state, found[3].can) == (1, {"value": 3}, ["act"])
 
 
+@pytest.mark.parametrize(("own", "most"), [(None, 5), (2, 2), (0, None)])
+def test_a_rooms_own_limit_of_people_counts_instead_of_the_sites(
+    settings: Settings, own: int | None, most: int | None
+) -> None:
+    settings.REALTIME = {"MAX_OCCUPANTS": 5}
+    rows.room("lobby", max_occupants=own)
+    (admission,) = rooms.admit([("lobby", auth.NOBODY)])
+    assert isinstance(admission, rooms.Admission)
+    assert admission.most == most
+
+
+def test_any_number_may_be_in_a_room_unless_somebody_says_otherwise() -> None:
+    rows.room("lobby")
+    (admission,) = rooms.admit([("lobby", auth.NOBODY)])
+    assert isinstance(admission, rooms.Admission)
+    assert admission.most is None
+
+
+def test_moderators_and_staff_need_no_place(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    lobby = rows.room("lobby", max_occupants=1)
+    people = [rows.user("alice"), rows.user("bob"), rows.user("admin", is_staff=True)]
+    rows.member(lobby, people[0])
+    rows.member(lobby, people[1], "moderator")
+    with django_assert_num_queries(2):
+        found = rooms.admit([("lobby", auth.person_of(user)) for user in people])
+    assert [one.most for one in found if isinstance(one, rooms.Admission)] == [1, None, None]
+
+
 def test_one_room_of_a_kind_that_is_not_installed_keeps_nobody_else_out() -> None:
     rows.room("lost", kind="poem")
     rows.room("lobby")

@@ -28,6 +28,14 @@ def test_a_person_with_two_tabs_joins_once_and_leaves_with_the_last() -> None:
     assert len(it) == 0
 
 
+def test_places_are_counted_by_person() -> None:
+    it = Roster()
+    for tab in ("tab 1", "tab 2"):
+        it.enter(("n", tab), ALICE)
+    assert [it.has_place(BOB.id, most) for most in (1, 2)] == [False, True]
+    assert it.has_place(ALICE.id, 1)
+
+
 def test_who_came_and_went_in_between_is_not_mentioned() -> None:
     it = Roster()
     it.enter(("n", "c"), ALICE)

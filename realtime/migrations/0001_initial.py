@@ -126,6 +126,15 @@ class Migration(migrations.Migration):
                         verbose_name="slow mode, seconds",
                     ),
                 ),
+                (
+                    "max_occupants",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Moderators and staff always come in. Empty: as the site's settings say. 0: any number.",
+                        null=True,
+                        verbose_name="people at once",
+                    ),
+                ),
                 ("head", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq")),
                 ("tail", models.PositiveBigIntegerField(default=0, editable=False, verbose_name="newest seq not kept")),
                 ("state", models.JSONField(blank=True, default=dict, editable=False, verbose_name="state")),

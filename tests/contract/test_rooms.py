@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Connect
+from tests.contract.conftest import PAIRS, Connect
 from tests.support.servers import Server
 from tests.support.sites import Site
 from tests.support.wsclient import Client, Frame
@@ -195,3 +195,20 @@ async def test_the_sites_own_pages_answer_beside_open_sockets(site: Site, server
     for client in clients:
         assert (await client.push(slug, "message", text="hello")).ok
     assert site.cookie(server, "bob")
+
+
+@pytest.mark.parametrize(("site", "server"), [PAIRS["sqlite+memory-uvicorn-lane"]], ids=["one"], indirect=True)
+async def test_a_full_room_lets_in_only_who_needs_no_place_until_somebody_leaves(
+    site: Site, come: Connect, enter: Connect
+) -> None:
+    slug, other = site.room(max_occupants=1), site.room()
+    bob = await enter(slug, "bob")
+    await enter(slug, "bob")
+    staff = await enter(slug, "admin")
+    alice = await enter(other, "alice")
+    refused = await alice.join(slug)
+    assert (refused.response["code"], refused.response["retry_after"]) == ("room_full", 10.0)
+    assert (await alice.push(other, "message", text="hello")).ok
+    await staff.leave(slug)
+    assert (await alice.join(slug)).response["code"] == "room_full"
+    assert (await bob.push(slug, "message", text="just me")).ok

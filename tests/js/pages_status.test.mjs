@@ -34,7 +34,7 @@ function stage() {
   const again = Object.assign(new EventTarget(), { hidden: true });
   const parts = { "[data-rt-status]": line, "[data-rt-reconnect]": button, "[data-rt-look-again]": again };
   const element = { querySelector: (what) => parts[what] ?? null };
-  const words = { say: (name) => name, refusal: ({ message }) => message };
+  const words = { has: (name) => name === "status.room_full", say: (name) => name, refusal: ({ message }) => message };
   const due = [];
   const clock = {
     setTimeout: (callback, ms) => due.push({ callback, ms }),
@@ -94,6 +94,51 @@ test("the end of a room is said at once and stays", () => {
   become("waiting");
   wait();
   assert.equal(line.textContent, "This room is closed.");
+});
+
+/** The room does not let one in for now. */
+function refuse(room, code) {
+  room.dispatchEvent(new CustomEvent("refused", { detail: { code } }));
+  room.status = "waiting";
+  room.dispatchEvent(new Event("status"));
+}
+
+/** The room goes through these states. */
+function pass(room, ...states) {
+  for (const status of states) {
+    room.status = status;
+    room.dispatchEvent(new Event("status"));
+  }
+}
+
+test("a room that is full is said at once, stays while the page asks again, and so is that one is in", () => {
+  const { become, wait, line, button, room } = stage();
+  pass(room, "joining");
+  for (let times = 0; times < 2; times += 1) {
+    refuse(room, "room_full");
+    assert.deepEqual([line.textContent, button.hidden], ["status.room_full", true]);
+    pass(room, "joining");
+    wait();
+    assert.equal(line.textContent, "status.room_full");
+  }
+  pass(room, "joined");
+  room.dispatchEvent(new Event("joined"));
+  assert.equal(line.textContent, "status.let_in");
+  wait();
+  assert.equal(line.textContent, "");
+  become("waiting");
+  wait();
+  become("open");
+  assert.equal(line.textContent, "status.back", "the next drop is a drop");
+});
+
+test("what has no sentence of its own is a wait like any other", () => {
+  const { wait, line, room } = stage();
+  pass(room, "joining");
+  refuse(room, "unavailable");
+  assert.equal(line.textContent, "");
+  wait();
+  assert.equal(line.textContent, "status.connecting");
 });
 
 /** The room ends with a refusal of this code. */

@@ -329,6 +329,27 @@ test("a refusal for now is tried again after its time, with jitter, while join w
   assert.equal(joining.state, "fulfilled");
 });
 
+test("a page hears why the room does not let it in for now, and a new one for each time", async () => {
+  const world = new World();
+  const room = world.socket().room("lobby");
+  world.keepAlive();
+  const refused = [];
+  room.addEventListener("refused", ({ detail }) => refused.push([detail.code, detail.retryAfter]));
+  const joining = outcome(room.join());
+  world.peer.accept();
+  for (const times of [1, 2]) {
+    world.peer.refuse(world.peer.last("phx_join"), { code: "room_full", message: "Full.", retry_after: 10 });
+    assert.deepEqual(refused, Array(times).fill(["room_full", 10]));
+    await world.clock.advance(9_999);
+    assert.equal(world.peer.all("phx_join").length, times, "not before its time");
+    await world.clock.advance(1_000);
+    assert.equal(world.peer.all("phx_join").length, times + 1);
+  }
+  world.peer.welcome();
+  await settle();
+  assert.deepEqual([joining.state, room.refusal], ["fulfilled", null]);
+});
+
 test("a new connection does not cut short the time that a refusal asked for", async () => {
   const world = new World();
   const room = world.socket().room("lobby");

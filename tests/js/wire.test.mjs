@@ -75,7 +75,7 @@ test("an empty welcome is readable", () => {
 });
 
 test("the vectors' refusals say whether to try again", () => {
-  const again = new Set(["rate_limited", "overloaded", "unavailable", "muted"]);
+  const again = new Set(["rate_limited", "overloaded", "unavailable", "muted", "room_full"]);
   const refused = vectors.filter(({ frame }) => frame[4].status === "error").map(({ frame }) => frame[4].response);
   assert.ok(refused.length > 10);
   for (const response of refused) {

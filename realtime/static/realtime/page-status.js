@@ -1,6 +1,9 @@
 /** The ends after which a room may be there again: what may help is to look, and a button offers it. */
 const MAY_REOPEN = new Set(["room_closed"]);
 
+/** What is said for a moment, of a trouble that is over. */
+const GOOD_NEWS = new Set(["status.back", "status.reopened", "status.let_in"]);
+
 /**
  * The connection in words. Calm: a drop that is over within a moment is not mentioned, and "connected" is said
  * only to those who were told that it was lost.
@@ -15,6 +18,8 @@ export class Status {
   #patienceMs;
   #timer = null;
   #shown = "";
+  /** The name of the sentence that says why the room does not let us in for now, where there is one. */
+  #refused = "";
 
   /**
    * @param {Element} element the room's element
@@ -34,6 +39,7 @@ export class Status {
 
     page.socket.addEventListener("status", () => this.#look());
     page.room.addEventListener("status", () => this.#look());
+    page.room.addEventListener("refused", ({ detail }) => this.#wait(detail));
     page.room.addEventListener("ended", ({ detail }) => this.#end(detail));
     page.room.addEventListener("joined", () => this.#opened());
     this.#button?.addEventListener("click", () => page.socket.connect());
@@ -42,8 +48,9 @@ export class Status {
   }
 
   #look() {
-    const trouble = troubleOf(this.#page.socket.status, this.#page.room.status);
-    if (trouble === null) return;
+    const state = troubleOf(this.#page.socket.status, this.#page.room.status);
+    if (state === null) return;
+    const trouble = (state === "status.connecting" && this.#refused) || state;
     this.#timers.clearTimeout(this.#timer);
     if (trouble === this.#shown) {
       if (!trouble) this.#fade();
@@ -52,9 +59,18 @@ export class Status {
     if (trouble) {
       this.#timer = this.#timers.setTimeout(() => this.#show(trouble), this.#shown ? 0 : this.#patienceMs);
     } else if (this.#shown) {
-      this.#show("status.back");
+      this.#show(this.#refused ? "status.let_in" : "status.back");
       this.#fade();
     }
+  }
+
+  /** What the room answers is no drop that may be over within a moment: it is said at once, and stays while it is asked again. */
+  #wait({ code }) {
+    const name = `status.${code}`;
+    if (!this.#page.words.has(name)) return;
+    this.#refused = name;
+    this.#timers.clearTimeout(this.#timer);
+    this.#show(name);
   }
 
   /** What was said of a trouble that is over need not stay. */
@@ -63,12 +79,13 @@ export class Status {
   }
 
   #show(name) {
-    this.#shown = name === "status.back" || name === "status.reopened" ? "" : name;
+    this.#shown = GOOD_NEWS.has(name) ? "" : name;
     this.#line.textContent = name && this.#page.words.say(name);
     if (this.#button) this.#button.hidden = name !== "status.waiting";
   }
 
   #end(refusal) {
+    this.#refused = "";
     this.#timers.clearTimeout(this.#timer);
     this.#show("");
     this.#line.textContent = this.#page.words.refusal(refusal);
@@ -89,6 +106,7 @@ export class Status {
 
   /** What the page was rendered with of a room that was closed is not so any more. */
   #opened() {
+    this.#refused = "";
     if (this.#again) this.#again.hidden = true;
     for (const [part, hidden] of [["[data-rt-closed]", true], ["[data-rt-open]", false]]) {
       const found = this.#element.querySelector(part);

@@ -8,7 +8,7 @@
  * Fires "joined" (detail: the welcome; at every join, before its events are delivered), "status", "gap" (detail: the
  * welcome; what the page shows and what follows do not meet), "cleared" (detail: {seq}), "removed" (detail: {seq}; what this
  * event said was taken away), "delayed" (detail: {key, refusal}; the server cannot take this command for now, and gets it
- * again) and "ended" (detail: a Refusal).
+ * again), "refused" (detail: a Refusal; the room cannot let us in for now, and is asked again) and "ended" (detail: a Refusal).
  */
 
 import { isSeq, readEvent, readEvents, readMute, readSlow, readWelcome, readWords } from "./codec/shapes.js";
@@ -96,6 +96,7 @@ export class Room extends EventTarget {
       joinPayload: () => (this.#feed.seq === null ? {} : { since: this.#feed.seq }),
       joined: (response) => this.#joined(readWelcome(response)),
       receive: (event, payload) => this.#receive(event, payload),
+      refused: (refusal) => this.#fire("refused", refusal),
       interrupted: () => this.#interrupted(),
       ended: (refusal) => this.#ended(refusal),
       statusChanged: () => this.#fire("status", this.status),

@@ -22,6 +22,7 @@ import { Refusal } from "./refusal.js";
  * @property {() => Payload} joinPayload              asked at every join
  * @property {(welcome: Payload) => void} joined
  * @property {(event: string, payload: Payload) => void} receive  only while joined
+ * @property {(refusal: Refusal) => void} refused     for now: it is tried again
  * @property {() => void} interrupted                 what was asked may stay without an answer
  * @property {(refusal: Refusal) => void} ended
  * @property {() => void} statusChanged               to anything but "joined", which `joined` says
@@ -193,6 +194,7 @@ export class Subscription {
   #ended(refusal) {
     if (refusal.retryAfter === null) return this.end(refusal);
     this.#owner.interrupted();
+    this.#owner.refused(refusal);
     this.#again(refusal.retryAfter * 1000);
   }
 
