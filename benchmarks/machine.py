@@ -32,7 +32,12 @@ def family(pids: Iterable[int]) -> set[int]:
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return the processor time that the processes, and their children, have used so far: user and system."""
-    return sum(_cpu_ticks(pid) for pid in family(pids)) / _TICKS
+    return sum(sum(_cpu_ticks(pid)) for pid in family(pids)) / _TICKS
+
+
+def kernel_seconds(pids: Iterable[int]) -> float:
+    """Return the part of it that was the system's."""
+    return sum(_cpu_ticks(pid)[1] for pid in family(pids)) / _TICKS
 
 
 def rss_bytes(pids: Iterable[int]) -> int:
@@ -65,12 +70,12 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _cpu_ticks(pid: int) -> int:
+def _cpu_ticks(pid: int) -> tuple[int, int]:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])  # utime and stime, fields 14 and 15 of proc(5)
+        return 0, 0
+    return int(fields[11]), int(fields[12])  # utime and stime, fields 14 and 15 of proc(5)
 
 
 def _rss(pid: int) -> int:

@@ -66,11 +66,14 @@ class Window:
                 self._send(lane)
             await self._pass(warm_up)
             self._forget()
+            kernel = machine.kernel_seconds(processes["server"])
             before, own, started = _used(processes), time.process_time(), time.perf_counter()
             await self._pass(seconds)
             passed = time.perf_counter() - started
             after, own = _used(processes), time.process_time() - own
-            measured = self._summary(passed, own, {name: after[name] - before[name] for name in processes})
+            used = {name: after[name] - before[name] for name in processes}
+            kernel = machine.kernel_seconds(processes["server"]) - kernel
+            measured = self._summary(passed, own, used) | {"kernel": kernel / max(used["server"], 0.01)}
         finally:
             self._running = False
         await self._drain()
