@@ -53,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ge=0, description="Times in 10 s that a client may be too fast before it is closed (4005); 0: any number."
         ),
     ] = 100
+    UNJOINED_SECONDS: Annotated[
+        float,
+        Meta(ge=0, description="How long a connection may be in no room before it is closed (4004); 0: for ever."),
+    ] = 60.0
     CONNECTIONS_PER_PERSON: Annotated[
         int, Meta(ge=0, description="Connections of one person that a process holds; 0 is without limit.")
     ] = 50

@@ -45,6 +45,7 @@ logger = logging.getLogger("realtime.connection")
 
 GOING_AWAY = 4000
 TOO_SLOW = 4001
+UNJOINED = 4004
 TOO_FAST = 4005
 NOT_UNDERSTOOD = 4500
 ACCESS_ENDED = 4501
@@ -70,6 +71,7 @@ class Connection:
         "_pace",
         "_settings",
         "_unanswered",
+        "_unjoined_since",
         "actor",
         "id",
         "person",
@@ -84,6 +86,7 @@ class Connection:
         self._joined: dict[str, Joined] = {}
         self._pace = Pace(self._settings, node.allowances.enter(person, now), now)
         self._malformed = 0
+        self._unjoined_since: float | None = now  # None while a room is joined, or a join is under way
         self._unanswered = 0
         self._answered: asyncio.Event | None = None
         self._gone: asyncio.Event | None = None
@@ -262,6 +265,13 @@ class Connection:
             metrics.drops.add(value="too_slow")
             self.close(TOO_SLOW, "too slow")
 
+    def close_if_unjoined(self, now: float) -> None:
+        """Give up on a client that wants no room; it comes back when it wants one. Called now and then."""
+        most = self._settings.UNJOINED_SECONDS
+        if most and self._unjoined_since is not None and now - self._unjoined_since > most:
+            metrics.drops.add(value="unjoined")
+            self.close(UNJOINED, "in no room")
+
     # Who asks and does not read
 
     @property
@@ -308,7 +318,7 @@ class Connection:
         if push.topic == "phoenix" and push.event == "heartbeat":
             self._send(protocol.reply(push, {}))
         elif push.event == "phx_join":
-            await self._join(push)
+            await self._enter(push)
         elif joined is None:
             if push.event != "phx_leave":
                 raise UnmatchedTopic(push.topic)
@@ -326,6 +336,17 @@ class Connection:
         else:
             _check_size(text, joined.admission.max_bytes)
             await self._command(push, joined)
+
+    async def _enter(self, push: Push) -> None:
+        """Join. What is refused changes nothing of how long this has been in no room."""
+        unjoined_since, self._unjoined_since = self._unjoined_since, None
+        try:
+            await self._join(push)
+        finally:
+            if self._joined:
+                self._unjoined_since = None
+            elif self._unjoined_since is None:
+                self._unjoined_since = unjoined_since
 
     async def _join(self, push: Push) -> None:
         slug = protocol.slug(push.topic)
@@ -471,6 +492,8 @@ class Connection:
         joined = self._joined.pop(subscription.room.topic, None)
         if joined is not None:
             joined.still_alarm()
+            if not self._joined:
+                self._unjoined_since = time.monotonic()
         self._node.hub.leave(subscription)
 
 

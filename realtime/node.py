@@ -69,6 +69,8 @@ class Served(Protocol):
 
     def close_if_stuck(self, now: float) -> None: ...
 
+    def close_if_unjoined(self, now: float) -> None: ...
+
 
 class Node:
     """A running process.
@@ -307,6 +309,7 @@ class Node:
         now = time.monotonic()
         for connection in list(self.connections):
             connection.close_if_stuck(now)
+            connection.close_if_unjoined(now)
 
     async def _sweep(self) -> None:
         await self._read(presence.sweep)

@@ -740,6 +740,102 @@ async def test_one_who_reads_again_in_time_is_not(node: FakeNode) -> None:
     assert lane.closed is None
 
 
+# Who wants no room
+
+
+class Now:
+    """The clock of a connection."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Now:
+    now = Now()
+    monkeypatch.setattr("realtime.connection.time.monotonic", now)
+    return now
+
+
+def look(connection: Connection, now: Now, after: float) -> None:
+    now.seconds += after
+    connection.close_if_unjoined(now())
+
+
+async def test_one_who_joins_nothing_is_closed_whatever_else_it_sends(node: FakeNode, now: Now) -> None:
+    connection, lane = node.connect()
+    dropped = metrics.drops.values.get("unjoined", 0)
+    look(connection, now, 60)
+    await send(connection, None, "1", "phoenix", "heartbeat", {})
+    assert lane.closed is None
+    look(connection, now, 1)
+    assert lane.closed == (4004, "in no room")
+    assert metrics.drops.values["unjoined"] == dropped + 1
+
+
+async def test_one_in_a_room_may_be_silent_for_ever(node: FakeNode, now: Now) -> None:
+    connection, lane = node.connect()
+    now.seconds += 59
+    await join(connection, lane)
+    look(connection, now, 1e6)
+    await join(connection, lane, ref="2")
+    look(connection, now, 1e6)
+    assert lane.closed is None
+
+
+async def test_the_time_begins_when_the_last_room_is_left(node: FakeNode, now: Now) -> None:
+    connection, lane = node.connect()
+    await join(connection, lane)
+    node.admitted = {"room_pk": 2}
+    await join(connection, lane, "room:other", "2")
+    look(connection, now, 1000)
+    await send(connection, "1", "3", TOPIC, "phx_leave", {})
+    look(connection, now, 1000)
+    connection.end(next(iter(connection._joined.values())).subscription, RoomClosed())
+    look(connection, now, 60)
+    assert lane.closed is None
+    look(connection, now, 1)
+    assert lane.closed == (4004, "in no room")
+
+
+async def test_a_join_that_is_refused_gives_no_more_time(node: FakeNode, now: Now) -> None:
+    connection, lane = node.connect()
+    now.seconds += 59
+    await send(connection, "1", "1", "room:", "phx_join", {})
+    assert not (await lane.reply("1")).ok
+    look(connection, now, 2)
+    assert lane.closed == (4004, "in no room")
+
+
+async def test_nobody_is_closed_while_they_are_being_let_in(
+    node: FakeNode, now: Now, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, lane = node.connect()
+    door, admit = asyncio.Event(), node.admit
+
+    async def slowly(slug: str, person: Person) -> Any:
+        await door.wait()
+        return await admit(slug, person)
+
+    monkeypatch.setattr(node, "admit", slowly)
+    coming = asyncio.create_task(join(connection, lane))
+    await settle()
+    connection.close_if_unjoined(now() + 61)
+    assert lane.closed is None
+    door.set()
+    await coming
+
+
+async def test_zero_lets_everybody_stay(node: FakeNode, now: Now, settings: Settings) -> None:
+    settings.REALTIME = {"UNJOINED_SECONDS": 0}
+    connection, lane = node.connect()
+    look(connection, now, 1e9)
+    assert lane.closed is None
+
+
 # The end
 
 

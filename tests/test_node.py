@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -381,6 +382,18 @@ async def test_a_database_that_hangs_holds_up_no_stop(room: Room, monkeypatch: p
 
 
 # Who is it
+
+
+async def test_who_is_in_no_room_is_closed_with_a_look_at_everybody(
+    node: nodes.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, outside = Visit(node), Visit(node)
+    await inside.join()
+    later = time.monotonic() + 61
+    monkeypatch.setattr("realtime.node.time.monotonic", lambda: later)
+    await node._watch()
+    assert outside.lane.closed == (4004, "in no room")
+    assert inside.lane.closed is None
 
 
 async def test_a_session_is_looked_up(node: nodes.Node) -> None:

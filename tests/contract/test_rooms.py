@@ -1,5 +1,6 @@
 """Joining, leaving and joining again, and what is said to topics that nobody is in."""
 
+import json
 from typing import Any
 
 import pytest
@@ -45,6 +46,21 @@ async def test_a_join_without_join_ref_goes_by_its_ref(site: Site, come: Connect
     await client.send(["9", "10", topic, "phx_leave", {}])
     assert (await client.reply("10")).ok
     assert await client.event("phx_close") == ("9", "9", topic, "phx_close", {})
+
+
+async def test_a_connection_in_no_room_is_closed_and_may_come_back(embedded_site: Site, connect: Connect) -> None:
+    short = {"UNJOINED_SECONDS": 1.5, "CATCH_UP_SECONDS": 0.1}
+    server = embedded_site.serve("daphne", TEST_SETTINGS=json.dumps({"REALTIME": short}))
+    slug = embedded_site.room()
+    inside = await connect(server.url)
+    await inside.join(slug)
+    outside = await connect(server.url)
+    await outside.heartbeat()
+    assert await outside.closed() == 4004
+    assert (await inside.push(slug, "message", text="still here")).ok
+    await inside.leave(slug)
+    assert await inside.closed() == 4004
+    server.stop()
 
 
 async def test_every_frame_of_a_topic_comes_after_the_reply_to_its_join(site: Site, come: Connect) -> None:

@@ -148,6 +148,47 @@ for (const code of [1000, 4500, 4999]) {
   });
 }
 
+const UNJOINED = 4004;
+
+test("closed for want of a room, it stays closed until one is to be joined", async () => {
+  const { world, socket, room } = await open();
+  const leaving = room.leave();
+  world.peer.ok(world.peer.last("phx_leave"));
+  await leaving;
+  world.peer.close(UNJOINED);
+  assert.equal(socket.status, "stopped");
+  assert.equal(world.clock.timers, 0);
+  world.hide();
+  world.show();
+  world.happen("online");
+  assert.equal(world.peers.length, 1, "nothing brings it back");
+  const joining = outcome(room.join());
+  assert.equal(world.peers.length, 2, "but a join");
+  world.peer.accept();
+  world.peer.welcome();
+  await settle();
+  assert.equal(joining.state, "fulfilled");
+});
+
+test("a room that has ended does not bring it back either, and connect() does", async () => {
+  const { world, socket } = await open();
+  world.peer.say([world.peer.last("phx_join")[1], null, "room:lobby", "room_ended", { code: "banned", message: "No." }]);
+  world.peer.close(UNJOINED);
+  assert.equal(socket.status, "stopped");
+  socket.connect();
+  assert.equal(world.peers.length, 2);
+});
+
+test("closed for want of a room while one waits to be let in, it comes back", async () => {
+  const world = new World();
+  const socket = world.socket();
+  socket.room("lobby").join();
+  world.peer.accept();
+  world.peer.refuse(world.peer.last("phx_join"), { code: "unavailable", message: "Not now.", retry_after: 90 });
+  world.peer.close(UNJOINED);
+  assert.equal(socket.status, "waiting");
+});
+
 test("the server's last words say why it stopped", async () => {
   const { world, room } = await open();
   world.peer.say([null, null, "phoenix", "refusal", { code: "malformed", message: "Expected a frame." }]);

@@ -10,8 +10,8 @@
  * Where there is no cookie, on a page of another origin, an `authToken` says who it is.
  *
  * It opens with the first join. Lost, it comes back by itself after a random, growing wait; at once when the page is seen
- * again or the network is back; not while the page is hidden; and not when the server asked it to stay away. Rooms join
- * again where they were. Fires "status" (detail: {status, retryAt}) and "refusal" (detail: a Refusal of the whole connection).
+ * again or the network is back; not while the page is hidden; not when the server asked it to stay away; and not while there
+ * is no room to join, once the server has closed it for that. Rooms join again where they were. Fires "status" (detail: {status, retryAt}) and "refusal" (detail: a Refusal of the whole connection).
  */
 
 import { Backoff } from "./backoff.js";
@@ -39,6 +39,8 @@ import { furnish } from "./world.js";
 /** @typedef {OwnOptions & import("./world.js").Replacements} Options */
 
 const NORMAL_CLOSURE = 1000;
+/** Nobody was in a room for so long that the server let go of the line. */
+const UNJOINED = 4004;
 const FIRST_FINAL_CODE = 4500;
 const LAST_FINAL_CODE = 4999;
 /** A line that stood this long was a good one: its loss starts a new count of tries. */
@@ -88,7 +90,10 @@ export class Socket extends EventTarget {
     this.#page.addEventListener("change", () => this.#pageChanged());
   }
 
-  /** "stopped" before the first join or `connect()`, after `close()`, and when the server asked us to stay away. */
+  /**
+   * "stopped" before the first join or `connect()`, after `close()`, when the server asked us to stay away, and when it closed
+   * a line without a room.
+   */
   get status() {
     return this.#status;
   }
@@ -201,7 +206,19 @@ export class Socket extends EventTarget {
   #lost(code) {
     this.#hangUp();
     if (code === NORMAL_CLOSURE || (code >= FIRST_FINAL_CODE && code <= LAST_FINAL_CODE)) this.#stayAway(code);
+    else if (code === UNJOINED && !this.#isNeeded) this.#rest();
     else this.#comeBack();
+  }
+
+  /** Whether a room is to be joined. */
+  get #isNeeded() {
+    return [...this.#subscriptions.values()].some((subscription) => subscription.isWanted);
+  }
+
+  /** Until the next join, as before the first. */
+  #rest() {
+    this.#wanted = null;
+    this.#become("stopped");
   }
 
   #comeBack() {

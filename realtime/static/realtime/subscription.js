@@ -68,13 +68,18 @@ export class Subscription {
     return this.#status;
   }
 
+  /** Whether this is joined, or is to be. */
+  get isWanted() {
+    return this.#status !== "idle" && this.#status !== "ended";
+  }
+
   /** Say whose subscription this is; once, before anything else. @param {Owner} owner */
   serve(owner) {
     this.#owner = owner;
   }
 
   start() {
-    if (this.#status !== "idle" && this.#status !== "ended") return;
+    if (this.isWanted) return;
     this.#backoff.reset();
     this.#become("waiting");
     const refusal = this.#wake();
@@ -113,7 +118,7 @@ export class Subscription {
 
   /** @param {Refusal} refusal */
   end(refusal) {
-    if (this.#status === "idle" || this.#status === "ended") return;
+    if (!this.isWanted) return;
     this.#setTimer(null);
     this.#joinRef = null;
     this.#become("ended");
