@@ -783,6 +783,11 @@ async def test_a_full_room_lets_nobody_else_in_until_somebody_leaves(hub: Hub) -
     assert sorted(hub.rooms[1].roster.people()) == ["user:bob", "user:carol"]
 
 
+async def test_a_room_that_may_be_full_is_let_go_of_when_the_last_one_leaves(hub: Hub) -> None:
+    hub.leave(await enter(hub, FakeClient(hub), 1))
+    assert hub.rooms == {}
+
+
 async def test_of_a_full_room_who_is_in_it_and_who_needs_no_place_come_in(hub: Hub) -> None:
     for name, most in (("alice", 1), ("alice", 1), ("admin", None)):
         await enter(hub, FakeClient(hub, name), most)

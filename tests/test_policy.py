@@ -86,6 +86,20 @@ def test_one_who_may_not_join_is_not_told_that_the_room_is_closed() -> None:
         policy.check_join(NOBODY, room("login", closed=True), None)
 
 
+class OwnModerators(policy.Policy):
+    """Staff moderate nothing here."""
+
+    def may_moderate(self, person: Person, room: Room, role: str | None) -> bool:
+        return role == "moderator"
+
+
+@pytest.mark.parametrize("rules", ["realtime.policy.Policy", "tests.test_policy.OwnModerators"])
+def test_staff_and_who_may_moderate_need_no_place_in_a_full_room(settings: Settings, rules: str) -> None:
+    settings.REALTIME = {"POLICY": rules}
+    needs = {who for who, (person, role) in PEOPLE.items() if policy.needs_place(person, room(), role)}
+    assert needs == {"guest", "user", "member"}
+
+
 class Curfew(policy.Policy):
     """A site's own rules."""
 
