@@ -178,6 +178,18 @@ def test_what_the_server_cannot_take_for_long_is_kept_and_tried_again(visit: Vis
     expect(alice.page.locator("[data-rt-state]")).to_have_count(0)
 
 
+def test_who_writes_too_fast_is_told_kindly_and_everything_is_sent(visit: Visit, embedded_site: Site) -> None:
+    slug = embedded_site.room(commands_per_second=0.25)
+    alice = Chat(visit(f"/rooms/{slug}/", "alice")).is_joined()
+    texts = ["one", "two"]
+    alice.say(*texts)
+    delayed = alice.page.locator("[data-rt-state=delayed]")
+    expect(delayed).to_contain_text("Not sent yet. Trying again… That was a bit fast. Please wait")
+    expect(delayed).to_contain_text("second")
+    alice.expect_texts(texts)
+    expect(alice.page.locator("[data-rt-state]")).to_have_count(0)
+
+
 def test_what_was_being_written_survives_a_reload_in_its_room_alone(visit: Visit, embedded_site: Site) -> None:
     slug, other = embedded_site.room(), embedded_site.room()
     chat = Chat(visit(f"/rooms/{slug}/", "alice")).is_joined()
@@ -222,7 +234,7 @@ def test_trying_again_sends_it_once(visit: Visit, embedded_site: Site) -> None:
         }"""
     )
     chat.say("once")
-    expect(chat.page.locator("[data-rt-state=failed]")).to_contain_text("Not sent. No.")
+    expect(chat.page.locator("[data-rt-state=failed]")).to_contain_text("Not sent. The server cannot save")
     chat.page.get_by_role("button", name="Try again").click()
     chat.expect_texts(["once"])
     expect(chat.page.locator("[data-rt-state]")).to_have_count(0)

@@ -46,6 +46,7 @@ function stage() {
     button,
     again,
     room,
+    refuse: (detail) => socket.dispatchEvent(new CustomEvent("refusal", { detail })),
     become(status) {
       socket.status = status;
       socket.dispatchEvent(new Event("status"));
@@ -75,6 +76,19 @@ test("a longer drop is said, with a way to hurry, and so is its end, for a momen
   assert.equal(button.hidden, true);
   wait();
   assert.equal(line.textContent, "");
+});
+
+test("a server that says why it has no place for us is quoted until it has", () => {
+  const { become, wait, line, room, refuse } = stage();
+  refuse({ message: "Too many pages.", retryAfter: 30 });
+  become("waiting");
+  wait();
+  assert.equal(line.textContent, "Too many pages. status.waiting");
+  room.dispatchEvent(new Event("joined"));
+  become("open");
+  become("waiting");
+  wait();
+  assert.equal(line.textContent, "status.waiting");
 });
 
 test("going back and forth between two troubles shows the one that lasts", () => {

@@ -24,7 +24,9 @@ export class Outbox {
     this.#page = page;
     this.#maker = maker;
     this.#you = you;
-    page.room.addEventListener("delayed", ({ detail }) => this.#show(detail.key, "delayed"));
+    page.room.addEventListener("delayed", ({ detail: { key, refusal } }) => {
+      this.#show(key, "delayed", page.words.refusal(refusal));
+    });
   }
 
   /** Send a text, and show it as pending at once. */

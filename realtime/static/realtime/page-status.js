@@ -20,6 +20,8 @@ export class Status {
   #shown = "";
   /** The name of the sentence that says why the room does not let us in for now, where there is one. */
   #refused = "";
+  /** Why there is no connection for now, where the server has said so. */
+  #reason = null;
 
   /**
    * @param {Element} element the room's element
@@ -38,6 +40,9 @@ export class Status {
     if (!this.#line) return;
 
     page.socket.addEventListener("status", () => this.#look());
+    page.socket.addEventListener("refusal", ({ detail }) => {
+      this.#reason = detail.retryAfter === null ? null : detail;
+    });
     page.room.addEventListener("status", () => this.#look());
     page.room.addEventListener("refused", ({ detail }) => this.#wait(detail));
     page.room.addEventListener("ended", ({ detail }) => this.#end(detail));
@@ -80,8 +85,13 @@ export class Status {
 
   #show(name) {
     this.#shown = GOOD_NEWS.has(name) ? "" : name;
-    this.#line.textContent = name && this.#page.words.say(name);
+    this.#line.textContent = name && this.#sentence(name);
     if (this.#button) this.#button.hidden = name !== "status.waiting";
+  }
+
+  #sentence(name) {
+    const { words } = this.#page;
+    return name === "status.waiting" && this.#reason ? `${words.refusal(this.#reason)} ${words.say(name)}` : words.say(name);
   }
 
   #end(refusal) {
@@ -107,6 +117,7 @@ export class Status {
   /** What the page was rendered with of a room that was closed is not so any more. */
   #opened() {
     this.#refused = "";
+    this.#reason = null;
     if (this.#again) this.#again.hidden = true;
     for (const [part, hidden] of [["[data-rt-closed]", true], ["[data-rt-open]", false]]) {
       const found = this.#element.querySelector(part);

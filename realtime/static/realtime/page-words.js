@@ -70,9 +70,15 @@ export class Words {
     return until && this.has(`${name}.until`) ? this.say(`${name}.until`, { time: this.moment(until) }) : this.say(name);
   }
 
-  /** What to tell a person whose command was refused: the template's sentence for the code, else the server's. */
-  refusal({ code, message, until }) {
-    return this.has(`refused.${code}`) ? this.until(`refused.${code}`, until) : message || code;
+  /**
+   * What to tell a person who was refused: the template's sentence for the code, with the time to wait where it has a place for
+   * that; else the server's, as those of a kind's own codes; never a bare code.
+   */
+  refusal({ code, message, until, retryAfter }) {
+    const name = `refused.${code}`;
+    if (!this.has(name)) return message && message !== code ? message : this.say("refused");
+    const waits = typeof retryAfter === "number" && this.has(`${name}.wait`);
+    return waits ? this.say(`${name}.wait`, { time: this.duration(Math.max(1, retryAfter)) }) : this.until(name, until);
   }
 
   #sentence(name, n) {
