@@ -202,13 +202,29 @@ test("what was said of a trouble that is over goes, also when a short drop comes
   assert.equal(line.textContent, "");
 });
 
+test("a short drop while one waits for a place is not mentioned, a longer one is", () => {
+  const { socket, line, room, wind } = again();
+  refuse(room, "room_full");
+  for (let times = 0; times < 2; times += 1) {
+    socket("waiting");
+    wind(1000);
+    assert.equal(line.textContent, "status.room_full");
+    socket("open");
+    wind(5000);
+    assert.equal(line.textContent, "status.room_full");
+  }
+  socket("waiting");
+  wind(1500);
+  assert.equal(line.textContent, "status.waiting");
+});
+
 /** A status line, a socket that changes and a clock that runs. */
 function again() {
   const target = Object.assign(new EventTarget(), { status: "open" });
   const room = Object.assign(new EventTarget(), { status: "joined" });
   const line = { textContent: "" };
   const element = { querySelector: (what) => (what === "[data-rt-status]" ? line : null) };
-  const words = { say: (name) => name, refusal: ({ message }) => message };
+  const words = { has: (name) => name === "status.room_full", say: (name) => name, refusal: ({ message }) => message };
   let now = 0;
   let due = [];
   const clock = {
@@ -223,6 +239,7 @@ function again() {
   return {
     line,
     clock,
+    room,
     socket: (status) => {
       target.status = status;
       target.dispatchEvent(new Event("status"));

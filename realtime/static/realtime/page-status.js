@@ -61,8 +61,9 @@ export class Status {
       if (!trouble) this.#fade();
       return;
     }
+    const isLost = this.#shown !== "" && this.#shown !== this.#refused;
     if (trouble) {
-      this.#timer = this.#timers.setTimeout(() => this.#show(trouble), this.#shown ? 0 : this.#patienceMs);
+      this.#timer = this.#timers.setTimeout(() => this.#show(trouble), isLost ? 0 : this.#patienceMs);
     } else if (this.#shown) {
       this.#show(this.#refused ? "status.let_in" : "status.back");
       this.#fade();
