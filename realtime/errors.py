@@ -6,6 +6,7 @@ table in docs/protocol.md. Everything else under `RealtimeError` is told to the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -41,7 +42,7 @@ class Refusal(RealtimeError):
         """Return the refusal as it stands on the wire."""
         said: dict[str, object] = {"code": self.code, "message": self.message}
         if self.retry_after is not None:
-            said["retry_after"] = round(self.retry_after, 3)
+            said["retry_after"] = math.ceil(self.retry_after * 1000) / 1000  # never 0, and never too early
         return said
 
 

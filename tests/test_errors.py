@@ -73,3 +73,8 @@ def test_what_a_client_sent_is_not_echoed_at_length(refusal: Refusal) -> None:
 
 def test_an_unknown_kind_lists_those_that_are_known() -> None:
     assert str(errors.UnknownKind("poem", ["counter", "chat"])).endswith("one of: chat, counter.")
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.00001, 0.001), (0.0421, 0.043), (2.5, 2.5), (10, 10.0)])
+def test_who_waits_as_long_as_it_says_does_not_come_too_early(seconds: float, said: float) -> None:
+    assert errors.RateLimited(seconds).response()["retry_after"] == said
