@@ -4,7 +4,6 @@ Promises: started again, it leaves what is there as it is. It never runs on a si
 passwords are known to everybody.
 """
 
-import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -63,18 +62,9 @@ def serve(port: int, ready: Callable[[], None]) -> None:
 
     from project.asgi import application
 
-    class DemoServer(Server):
-        def kill_all_applications(self) -> Any:
-            """Stop them all. daphne trips over a request that became a WebSocket a moment ago: it has no application."""
-            done = asyncio.get_running_loop().create_future()
-            done.set_result(None)
-            for details in self.connections.values():
-                details.setdefault("application_instance", done)
-            return super().kill_all_applications()
-
     endpoint = f"tcp:port={port}:interface=127.0.0.1"
     reactor.callWhenRunning(ready)
-    DemoServer(application=application, endpoints=[endpoint], verbosity=0).run()
+    Server(application=application, endpoints=[endpoint], verbosity=0).run()
 
 
 def is_free(port: int) -> bool:

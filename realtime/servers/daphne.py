@@ -32,6 +32,8 @@ class Home(Protocol):
     def left(self) -> Coroutine[Any, Any, None]: ...
 
 
+_END_SECONDS = 5.0  # for applications that go on when they are cancelled
+
 _GIVING_UP = 4002
 _MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
 
@@ -39,22 +41,34 @@ _held: WeakSet[Any] = WeakSet()
 
 
 def hold(send: Any, home: Home) -> None:
-    """Have daphne wait, when it stops, until `home` has left.
+    """Have daphne wait, when it stops, until `home` has left and its applications have ended.
 
-    It waits for its applications by itself, but for none of them while any handshake is under way (`kill_all_applications`).
+    By itself it ends none of them where any request has none, as one that became a WebSocket within the last second
+    (`kill_all_applications`); and an interpreter that exits while tasks still wait may crash.
     """
-    if _protocol(send) is None or home in _held:
+    protocol = _protocol(send)
+    if protocol is None or home in _held:
         return
     from twisted.internet import reactor  # imported late: the import itself would choose a reactor
 
     _held.add(home)
     events: Any = reactor
-    events.addSystemEventTrigger("before", "shutdown", _leave, home)
+    events.addSystemEventTrigger("before", "shutdown", _leave, home, protocol.server)
 
 
-def _leave(home: Home) -> Deferred[None]:
+def _leave(home: Home, server: Any) -> Deferred[None]:
     home.leave()
-    return Deferred.fromFuture(asyncio.ensure_future(home.left()))
+    return Deferred.fromFuture(asyncio.ensure_future(_end(home, server)))
+
+
+async def _end(home: Home, server: Any) -> None:
+    await home.left()
+    applications = [details.get("application_instance") for details in server.connections.values()]
+    running = [application for application in applications if application is not None]
+    for application in running:
+        application.cancel()
+    if running:
+        await asyncio.wait(running, timeout=_END_SECONDS)
 
 
 def scheme(send: Any) -> str:

@@ -89,6 +89,28 @@ async def refused(client: Client, slug: str) -> bool:
     return any(frame.payload.get("response", {}).get("code") == "going_away" for frame in client.frames)
 
 
+@pytest.mark.parametrize("serving", SERVINGS, ids=str)
+async def test_a_server_that_is_stopped_while_people_come_in_ends_in_order(
+    stage: Callable[..., Any], serving: Serving
+) -> None:
+    """Whether they listen or not. A crash on the way out, which `stop` would tell of, is what a supervisor wakes somebody for."""
+    set_up = await stage(EMBEDDED, (serving,))
+    (server,), (slug,) = set_up.servers, set_up.chats(1)
+    clients = [await Client.connect(server.url) for _ in range(20)]
+    attentive, deaf = clients[::2], clients[1::2]
+    try:
+        for client in attentive:
+            await client.join(slug)
+        for client in deaf:
+            client.socket.transport.pause_reading()
+        await asyncio.to_thread(server.stop, 30)
+        await eventually(lambda: all(client.close_code is not None for client in attentive), 5, "all are closed")
+        assert {client.close_code for client in attentive} <= COME_BACK
+    finally:
+        for client in clients:
+            await client.drop()
+
+
 @pytest.mark.parametrize("backend", [EMBEDDED, PUBSUB], ids=str)
 async def test_a_rolling_restart_under_load_loses_nothing_and_brings_no_spike(
     stage: Callable[..., Any], backend: Backend

@@ -13,6 +13,7 @@ from tests.support.waiting import until
 HOST = "127.0.0.1"
 # Below the range that outgoing connections take their ports from, so that a stopped server gets its own port again.
 PORTS = range(12_000, 30_000)
+CRASHES = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL}
 _handed_out: set[int] = set()
 _dice = random.SystemRandom()
 
@@ -95,14 +96,21 @@ class Daemon:
         return self._ready()
 
     def stop(self, within: float = 10, by: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to stop; kill it when it has not after `within` seconds. Does nothing when it is not running."""
+        """Ask it to stop; kill it when it has not after `within` seconds. Does nothing when it is not running.
+
+        A process that crashes on its way out fails the test.
+        """
         if not self._process:
             return
         self.signal(by)
         try:
-            self._process.wait(within)
+            code = self._process.wait(within)
         except subprocess.TimeoutExpired:
             self.kill()
+        else:
+            assert code not in CRASHES, (
+                f"{self.name} crashed when it was to stop: {signal.Signals(-code).name}\n{self.log[-4000:]}"
+            )
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
