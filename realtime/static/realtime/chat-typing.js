@@ -12,6 +12,7 @@ export class Typing {
   #typists = new Typists();
   #timer = null;
   #saidAt = -Infinity;
+  #shown = "";
   #now;
 
   constructor(line, { room, words }, now = () => performance.now()) {
@@ -48,8 +49,16 @@ export class Typing {
   #show() {
     clearTimeout(this.#timer);
     const names = this.#typists.names(this.#now());
-    this.#line.replaceChildren(...this.#sentence(names));
+    this.#fill(this.#sentence(names));
     if (names.length > 0) this.#timer = setTimeout(() => this.#show(), 1000);
+  }
+
+  /** What stands there already is left alone: a screen reader would read it out each time. */
+  #fill(pieces) {
+    const text = pieces.map((piece) => piece.textContent ?? piece).join("");
+    if (text === this.#shown) return;
+    this.#shown = text;
+    this.#line.replaceChildren(...pieces);
   }
 
   #sentence(names) {
