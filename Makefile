@@ -3,7 +3,6 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SIDE_BY_SIDE := --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help demo test faults fuzz lint format audit bench clean
 
@@ -21,14 +20,9 @@ help:
 demo: .venv/demo.stamp
 	$(BIN)/python manage.py demo $(ARGS)
 
-# First what touches the database, on PostgreSQL and Redis; then everything, on SQLite: what compares times by itself, and the
-# rest side by side, a file at a time. Each runs even if one before it fails; the last says what was left out.
+# The last lines say what was left out, and which tests passed only when they were tried once more.
 test: .venv/tests.stamp
-	@failed=0; \
-	$(BIN)/python -m tests.support.alongside $(BIN)/python -m pytest -m database --reuse-db $(SIDE_BY_SIDE) || failed=1; \
-	$(BIN)/python -m pytest -m alone || failed=1; \
-	$(BIN)/python -m pytest -m "not alone" $(SIDE_BY_SIDE) || failed=1; \
-	exit $$failed
+	$(BIN)/python -m tests.suite
 
 # Each story again and again, with other dice, and with faults that last; and random stories, many more of them.
 faults: .venv/tests.stamp

@@ -27,8 +27,10 @@ def port() -> int:
 def demo(port: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, from the moment on that it has said that it runs."""
     env = {name: value for name, value in os.environ.items() if name not in ("SECRET_KEY", "DEBUG", "REDIS_URL")}
-    env |= {"DJANGO_SETTINGS_MODULE": "project.settings", "DATABASE_URL": f"sqlite:///{tmp_path / 'demo.sqlite3'}"}
-    command = [sys.executable, "manage.py", "demo", "--port", str(port)]
+    env |= {"PYTHONFAULTHANDLER": "1", "DJANGO_SETTINGS_MODULE": "project.settings"}
+    env |= {"DATABASE_URL": f"sqlite:///{tmp_path / 'demo.sqlite3'}"}
+    # Who is started in the background by a shell ignores Ctrl-C, and so would all that it starts.
+    command = ["env", "--default-signal=INT", sys.executable, "manage.py", "demo", "--port", str(port)]
     with subprocess.Popen(
         command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -43,6 +45,15 @@ def demo(port: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def exit_code(demo: subprocess.Popen[str]) -> int:
+    """How it ended; where it does not end, the failure says what it is doing."""
+    try:
+        return demo.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        demo.send_signal(signal.SIGABRT)
+        raise AssertionError(f"The demo does not stop:\n{demo.communicate()[0]}") from None
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_it_serves_the_rooms_and_stops_when_told_to(
     demo: subprocess.Popen[str], port: int, number: signal.Signals
@@ -54,7 +65,7 @@ def test_it_serves_the_rooms_and_stops_when_told_to(
         socket.send(JOIN)
         assert '"status":"ok"' in str(socket.recv(timeout=10))
         demo.send_signal(number)
-        assert demo.wait(timeout=20) == 0
+        assert exit_code(demo) == 0
     assert demo.stdout
     assert demo.stdout.read() == "Stopped.\n"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import suite
 from tests.support import programs
 from tests.support.daemon import Daemon, free_port
 from tests.support.services import Postgres, Redis
@@ -98,3 +99,38 @@ one</textarea></form>""",
         ("role", "member"),
         ("text", "one"),
     ]
+
+
+AT_FIRST = """
+from pathlib import Path
+
+def test_sound():
+    pass
+
+def test_shaky():
+    tried = Path("tried")
+    first = not tried.exists()
+    tried.touch()
+    assert not first
+"""
+BROKEN = "def test_broken():\n    assert False\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "said"),
+    [
+        (AT_FIRST, 0, "  it: test_it.py::test_shaky: passed by itself"),
+        (BROKEN, 1, "  it: test_it.py::test_broken: failed"),
+        (BROKEN + AT_FIRST, 1, "  it: test_it.py::test_broken: failed"),
+        ("import nothing_like_it\n", 2, ""),
+        ("".join(BROKEN.replace("broken", f"broken_{number}") for number in range(suite.FEW + 1)), 1, "failed"),
+    ],
+    ids=["shaky", "broken", "both", "unreadable", "many"],
+)
+def test_what_fails_beside_others_is_tried_once_more_and_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], code: str, exit_code: int, said: str
+) -> None:
+    (tmp_path / "test_it.py").write_text(code)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:django\n")
+    assert bool(suite.main([suite.Pass("it", ("test_it.py",))], tmp_path)) == bool(exit_code)
+    assert said in capfd.readouterr().out

@@ -102,6 +102,7 @@ class Phoenix:
     async def _read(self) -> Line:
         assert self._process.stdout
         text = await self._process.stdout.readline()
-        assert text, f"the client ended; there was {self.lines}"
+        if not text:
+            raise AssertionError(f"the client ended with {await self._process.wait()}; there was {self.lines}")
         line: Line = json.loads(text)
         return line
