@@ -33,6 +33,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 7  signals.py      what Django says about accounts and rooms, passed on to open connections
 7  leaving.py      hears that the process is asked to stop
 7  hub.py          the rooms of this process: hears the bus, fills gaps from the log
+7  looks.py        looks again at connections, whose standing may have changed
 8  node.py         one process: wires the hub, holds the lease, sweeps
 9  line.py         the way out to one client: replies wait up to a bound while it does not read
 9  pace.py         how fast one client may go

@@ -250,7 +250,7 @@ class Connection:
         mute = joined.admission.held.mute
         seconds = None if mute is None else sanctions.seconds_left(mute)
         if seconds is not None and seconds < self._settings.ACCESS_SECONDS:
-            joined.alarm = asyncio.get_running_loop().call_later(seconds, self._node.look_again_at, self)
+            joined.alarm = asyncio.get_running_loop().call_later(seconds, self._node.looks.soon, [self])
 
     def lose_access(self) -> None:
         """This is no longer who they were: say so, and that they should stay away."""
@@ -374,7 +374,7 @@ class Connection:
             self._node.hub.leave(subscription)
             raise
         if admission.judged < subscription.room.judged:  # banned or muted since
-            self._node.look_again_at(self)
+            self._node.looks.soon([self])
 
     async def _introduce(self, ticket: object) -> None:
         """Let a guest who is in no room yet say with a ticket who they are. Who is somebody already stays that person."""

@@ -27,6 +27,7 @@ from realtime.kinds import Actor
 from realtime.leaving import Notice
 from realtime.limits import Tally, Turnstile
 from realtime.log import Appended, Entry
+from realtime.looks import Looks, Watched
 from realtime.moderation import Asked, Done
 from realtime.presence import Move, Roll
 from realtime.protocol import Frame
@@ -36,7 +37,6 @@ logger = logging.getLogger("realtime.node")
 
 _READS_WAITING = 100_000
 _MOVES_AT_ONCE = 1000
-_LOOKS_AT_ONCE = 200
 _PATIENCE_SECONDS = 4.0  # daphne gives up on a handshake after 5
 
 # A process dies just after it renewed; the others find out at their next look. Together that stays below LEASE_SECONDS.
@@ -51,7 +51,7 @@ _LEASE_END_SECONDS = 2.0
 Read = Callable[[], Any]
 
 
-class Served(Protocol):
+class Served(Watched, Protocol):
     """What the node asks of a connection."""
 
     person: Person
@@ -65,8 +65,6 @@ class Served(Protocol):
 
     def lose_access(self) -> None: ...
 
-    async def look_again(self) -> None: ...
-
     def close_if_stuck(self, now: float) -> None: ...
 
     def close_if_unjoined(self, now: float) -> None: ...
@@ -75,14 +73,15 @@ class Served(Protocol):
 class Node:
     """A running process.
 
-    `connections` are those that are open, `allowances` what those of a person share, `addresses` how many come from where, and
-    `turnstile` how soon after one another.
+    `connections` are those that are open, and `looks` looks at them again. `allowances` is what those of a person share,
+    `addresses` how many come from where, and `turnstile` how soon after one another.
     """
 
     def __init__(self) -> None:
         settings = conf.current()
         self.id = secrets.token_hex(8)
         self.connections: set[Served] = set()
+        self.looks = Looks(self.connections)
         self.addresses = Tally(settings.CONNECTIONS_PER_ADDRESS)
         self.turnstile = Turnstile(settings.CONNECTS_PER_SECOND, settings.CONNECTS_BURST, _PATIENCE_SECONDS)
         self.allowances = Allowances()
@@ -104,8 +103,6 @@ class Node:
             "moderator", moderation.carry_out, max_batch=16, max_waiting=settings.MAX_WAITING
         )
         self.hub = Hub(self.id, _LogReads(self._read), self._moved, self._changed)
-        self._to_look_at: dict[Served, None] = {}
-        self._looks: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self._leaving: asyncio.Task[None] | None = None
@@ -121,7 +118,7 @@ class Node:
             asyncio.create_task(_repeat(every.LEASE_SECONDS * _LEASE_STEP, self._renew_lease)),
             asyncio.create_task(_repeat(every.LEASE_SECONDS * _LEASE_STEP, self.hub.reconcile)),
             asyncio.create_task(_repeat(every.SWEEP_SECONDS, self._sweep)),
-            asyncio.create_task(_repeat(every.ACCESS_SECONDS, self._look_at_all)),
+            asyncio.create_task(_repeat(every.ACCESS_SECONDS, self.looks.at_all)),
             asyncio.create_task(_repeat(every.GROUP_RENEW_SECONDS, self.hub.renew)),
         ]
         await self._renew_lease()
@@ -131,10 +128,10 @@ class Node:
 
         Returns in any case within some seconds. Where the database hangs, its threads are left to end when it lets go of them.
         """
-        tasks = [*self._tasks, *self._looks]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.looks.stop()
         await _until(self._loop.time() + _STOP_SECONDS, self._finish())
         await self.hub.stop()
         await _until(self._loop.time() + _LEASE_END_SECONDS, self._end_lease())
@@ -270,37 +267,7 @@ class Node:
         for connection in connections:
             if changed.ends(connection.person):
                 connection.lose_access()
-        self._look_soon_at([one for one in connections if changed.concerns(one.person, one.room_pks)])
-
-    def look_again_at(self, connection: Served) -> None:
-        """What a connection was let in with may not be so any more."""
-        self._look_soon_at([connection])
-
-    def _look_soon_at(self, connections: list[Served]) -> None:
-        """One task does so, however much is heard meanwhile: a connection that waits to be looked at waits once."""
-        self._to_look_at.update(dict.fromkeys(connections))
-        if self._to_look_at and not self._looks:
-            look = self._loop.create_task(self._look_at_those())
-            self._looks.add(look)
-            look.add_done_callback(self._looks.discard)
-
-    async def _look_at_those(self) -> None:
-        while self._to_look_at:
-            connections = [connection for connection in self._to_look_at if connection in self.connections]
-            self._to_look_at.clear()
-            try:
-                await self._look_at(connections)
-            except Exception:
-                logger.exception("Looking again at connections failed")
-
-    async def _look_at_all(self) -> None:
-        await self._look_at(list(self.connections))
-
-    async def _look_at(self, connections: list[Served]) -> None:
-        """Look again at connections, many in one batch of queries, and not all at once."""
-        for start in range(0, len(connections), _LOOKS_AT_ONCE):
-            some = connections[start : start + _LOOKS_AT_ONCE]
-            await asyncio.gather(*(connection.look_again() for connection in some))
+        self.looks.soon([one for one in connections if changed.concerns(one.person, one.room_pks)])
 
     # Now and then
 

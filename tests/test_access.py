@@ -107,8 +107,7 @@ async def looked(node: nodes.Node) -> None:
     """Return once what was told has been looked at."""
     await settle()
     async with asyncio.timeout(SECONDS):
-        while node._looks:
-            await asyncio.gather(*node._looks)
+        while node.looks.busy:
             await settle()
 
 
@@ -159,7 +158,7 @@ async def test_what_sends_no_signal_is_found_by_the_next_look(
 ) -> None:
     first, second, bob, visitor = await enter(node, scene.first, scene.second, scene.bobs, NOBODY)
     await do(lambda: change(scene))
-    await node._look_at_all()
+    await node.looks.at_all()
     assert [await guest.refused() for guest in (first, second)] == ["access_ended"] * 2
     assert [guest.lane.closed for guest in (bob, visitor)] == [None] * 2
 
@@ -168,7 +167,7 @@ async def test_a_session_that_was_prolonged_goes_on(node: nodes.Node, scene: Sce
     (first,) = await enter(node, scene.first)
     later = timezone.now() + timedelta(days=30)
     await do(lambda: Session.objects.update(expire_date=later))
-    await node._look_at_all()
+    await node.looks.at_all()
     assert first.lane.closed is None
 
 
@@ -213,7 +212,7 @@ async def test_what_a_sites_own_rules_look_at_counts_from_the_next_look(
     await do(lambda: plan.user_set.add(scene.alice, scene.bob))
     first, bob = await enter(node, scene.first, scene.bobs)
     await do(lambda: plan.user_set.remove(scene.alice))
-    await node._look_at_all()
+    await node.looks.at_all()
     assert await first.put_out() == "forbidden"
     assert (first.lane.closed, bob.lane.named("room_ended")) == (None, [])
 
@@ -223,7 +222,7 @@ async def test_a_look_that_finds_nothing_new_says_nothing(node: nodes.Node, scen
     heard = len(first.lane.batches)
     await do(scene.alice.save)
     await looked(node)
-    await node._look_at_all()
+    await node.looks.at_all()
     assert [name for name in ("refusal", "room_can", "room_ended") if first.lane.named(name)] == []
     assert len(first.lane.batches) <= heard + 1  # who is here, at most
 
@@ -271,5 +270,5 @@ async def test_a_database_out_of_reach_ends_nobodys_access(
     (first,) = await enter(node, scene.first)
     with monkeypatch.context() as patch:
         patch.setattr(auth, "still", lambda people: (_ for _ in ()).throw(nodes.Refusal("unavailable", "gone", 1.0)))
-        await node._look_at_all()
+        await node.looks.at_all()
     assert first.lane.closed is None

@@ -249,7 +249,7 @@ async def test_its_connections_are_closed_at_the_next_look_by(
     guest = Guest(node, scene.person)
     await guest.join("lobby")
     await sync_to_async(end)(scene)
-    await node._look_at_all()
+    await node.looks.at_all()
     assert await guest.refused() == "access_ended"
 
 

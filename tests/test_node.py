@@ -351,12 +351,12 @@ async def test_a_connection_that_waits_to_be_looked_at_waits_once(
 
     monkeypatch.setattr(Connection, "look_again", look)
     for _ in range(50):
-        node.look_again_at(visit.connection)
+        node.looks.soon([visit.connection])
         await settle(1)
     gate.set()
     await settle()
     assert len(looks) == 2, "the one under way, and one for all that came meanwhile"
-    assert not node._looks
+    assert not node.looks.busy
 
 
 async def test_a_database_that_hangs_holds_up_no_stop(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -414,8 +414,7 @@ async def do(act: Callable[[], Any]) -> None:
 async def looked(node: nodes.Node) -> None:
     await settle()
     async with asyncio.timeout(SECONDS):
-        while node._looks:
-            await asyncio.gather(*node._looks)
+        while node.looks.busy:
             await settle()
 
 
@@ -445,7 +444,7 @@ async def test_a_ban_that_nobody_was_told_of_is_found_by_the_next_look(
         patch.setattr(bus, "publish", lambda ring: None)
         await do(lambda: rooms.ban(GUEST.actor, lobby))
     assert (await visit.send("2", "message", text="hi")).response["code"] == "banned"
-    await node._look_at_all()
+    await node.looks.at_all()
     assert (await visit.put_out())["code"] == "banned"
 
 
@@ -485,7 +484,7 @@ async def test_two_looks_at_once_tell_it_once(node: nodes.Node, lobby: Room, mon
     with monkeypatch.context() as patch:
         patch.setattr(bus, "publish", lambda ring: None)
         await do(lambda: rooms.mute(GUEST.actor, lobby))
-    await asyncio.gather(node._look_at_all(), node._look_at_all())
+    await asyncio.gather(node.looks.at_all(), node.looks.at_all())
     assert (await visit.send("2", "room_history")).ok
     assert len(visit.lane.named("room_can")) == 1
 
