@@ -75,15 +75,16 @@ def lock_rooms(alias: str, pks: Iterable[int]) -> dict[int, Room]:
     wanted = sorted(pks)
     if not wanted:
         return {}
-    converters = _converters(alias)
+    connection, converters = connections[alias], _converters(alias)
     names = [field.attname for field in _read_of_rooms()]
     found: dict[int, Room] = {}
-    with connections[alias].cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(_select_rooms(alias, len(wanted)), _listed(alias, wanted))
         for row in cursor.fetchall():
             values = list(row)
-            for index, convert in converters:
-                values[index] = convert(values[index])
+            for index, column, converts in converters:
+                for convert in converts:
+                    values[index] = convert(values[index], column, connection)
             room = Room.from_db(alias, names, values)
             found[room.pk] = room
     return found
@@ -187,22 +188,16 @@ def _update(alias: str) -> str:
 
 
 @functools.cache
-def _converters(alias: str) -> list[tuple[int, Any]]:
-    """Return, by column, what Django does to a value of a room that comes from the database."""
+def _converters(alias: str) -> list[tuple[int, Any, list[Any]]]:
+    """Return, by column, what Django does one after the other to a value of a room that comes from the database."""
     connection = connections[alias]
     found = []
     for index, field in enumerate(_read_of_rooms()):
         column: Any = field.get_col(Room._meta.db_table)
         each = connection.ops.get_db_converters(column) + column.get_db_converters(connection)
         if each:
-            found.append((index, functools.partial(_convert, each, column, alias)))
+            found.append((index, column, each))
     return found
-
-
-def _convert(converters: list[Any], column: Any, alias: str, value: Any) -> Any:
-    for convert in converters:
-        value = convert(value, column, connections[alias])
-    return value
 
 
 def _unless_there(alias: str) -> str:
@@ -213,6 +208,7 @@ def _unless_there(alias: str) -> str:
 # PostgreSQL
 
 
+@functools.cache
 def _takes_json(alias: str) -> bool:
     return connections[alias].vendor == "postgresql"
 
