@@ -48,7 +48,7 @@ _ANSWER_SECONDS = 5.0
 _STOP_SECONDS = 7.0
 _LEASE_END_SECONDS = 2.0
 
-Read = Callable[[], Any]
+Call = Callable[[], Any]
 
 
 class Served(Watched, Protocol):
@@ -93,8 +93,12 @@ class Node:
         self._doors: Batcher[door.Question, Any] = Batcher(
             "doors", door.answer, max_batch=256, max_waiting=_READS_WAITING
         )
-        self._reader: Batcher[Read, Any] = Batcher(
+        self._reader: Batcher[Call, Any] = Batcher(
             "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
+        )
+        # Apart from the reader: what writes may have to wait for a lock, and nobody who reads is to wait with it.
+        self._keeper: Batcher[Call, Any] = Batcher(
+            "keeper", _call_each, max_batch=1, max_waiting=_READS_WAITING, threads=2
         )
         self._clerk: Batcher[Move | Roll, None] = Batcher(
             "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
@@ -135,7 +139,7 @@ class Node:
         await _until(self._loop.time() + _STOP_SECONDS, self._finish())
         await self.hub.stop()
         await _until(self._loop.time() + _LEASE_END_SECONDS, self._end_lease())
-        for batcher in (self._writer, self._moderator, self._doors, self._clerk, self._reader):
+        for batcher in (self._writer, self._moderator, self._doors, self._clerk, self._keeper, self._reader):
             batcher.abandon()
         if self._notice is not None:
             self._notice.withdraw()
@@ -148,9 +152,10 @@ class Node:
 
     async def _end_lease(self) -> None:
         try:
-            await self._read(lambda: presence.end(self.id))
+            await self._keep(lambda: presence.end(self.id))
         except Refusal:
             logger.info("The lease of this process is left to run out.")
+        await self._keeper.close()
         await self._reader.close()
 
     def leave(self) -> None:
@@ -244,7 +249,7 @@ class Node:
 
     async def _renew_lease(self) -> None:
         """Renew the lease; where it was lost, or a move was not noted, write down anew who is here."""
-        held = await self._read(lambda: presence.renew(self.id, self._settings.LEASE_SECONDS * _LEASE_SHARE))
+        held = await self._keep(lambda: presence.renew(self.id, self._settings.LEASE_SECONDS * _LEASE_SHARE))
         if held and self._lease_known:
             return
         self._lease_known = True
@@ -279,20 +284,23 @@ class Node:
             connection.close_if_unjoined(now)
 
     async def _sweep(self) -> None:
-        await self._read(presence.sweep)
-        await self._read(lambda: log.trim(datetime.now(UTC)))
-        await self._read(tickets.sweep)
-        await self._read(lambda: sanctions.sweep(datetime.now(UTC)))
-        await self._read(lambda: slowmode.sweep(datetime.now(UTC)))
+        await self._keep(presence.sweep)
+        await self._keep(lambda: log.trim(datetime.now(UTC)))
+        await self._keep(tickets.sweep)
+        await self._keep(lambda: sanctions.sweep(datetime.now(UTC)))
+        await self._keep(lambda: slowmode.sweep(datetime.now(UTC)))
 
-    def _read(self, read: Read) -> asyncio.Future[Any]:
+    def _read(self, read: Call) -> asyncio.Future[Any]:
         return self._reader.submit(read)
+
+    def _keep(self, write: Call) -> asyncio.Future[Any]:
+        return self._keeper.submit(write)
 
 
 class _LogReads:
     """The log and the presence table, as the hub reads them."""
 
-    def __init__(self, read: Callable[[Read], asyncio.Future[Any]]) -> None:
+    def __init__(self, read: Callable[[Call], asyncio.Future[Any]]) -> None:
         self._read = read
 
     def page(self, room_pk: int, topic: str, seq: int) -> asyncio.Future[list[Frame]]:
@@ -359,5 +367,5 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
             logger.exception("%s failed", getattr(work, "__qualname__", work))
 
 
-def _call_each(reads: Sequence[Read]) -> list[Any]:
+def _call_each(reads: Sequence[Call]) -> list[Any]:
     return [read() for read in reads]

@@ -381,6 +381,28 @@ async def test_a_database_that_hangs_holds_up_no_stop(room: Room, monkeypatch: p
         gate.set()
 
 
+async def test_nobody_who_reads_waits_with_what_writes_now_and_then(
+    room: Room, node: nodes.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, waiting = threading.Event(), threading.Semaphore(0)
+
+    def wait(*_: object) -> bool:
+        waiting.release()
+        return gate.wait(SECONDS)
+
+    monkeypatch.setattr(presence, "sweep", wait)
+    monkeypatch.setattr(presence, "renew", wait)
+    writes = [asyncio.create_task(node._sweep()), asyncio.create_task(node._renew_lease())]
+    try:
+        for _ in writes:
+            assert await asyncio.to_thread(waiting.acquire, timeout=SECONDS / 2)
+        async with asyncio.timeout(SECONDS / 2):
+            assert await node.history(room.pk, "room:lobby", None, 10) == []
+    finally:
+        gate.set()
+        await asyncio.gather(*writes)
+
+
 # Who is it
 
 
