@@ -15,6 +15,9 @@ from realtime.limits import Bucket
 _REMEMBERED = 2000
 _ROOMS = 500
 
+# Rooms are joined once a tab, so this many tabs that are in every room may come back at once.
+_TABS = 5
+
 # Who floods is asked to come back so often within so many seconds, and then to stay away.
 _RETURNS = 2
 _RETURNS_SECONDS = 600.0
@@ -23,13 +26,14 @@ _RETURNS_SECONDS = 600.0
 class Allowance:
     """One person's. What few need is made when it is needed."""
 
-    __slots__ = ("_ephemerals", "_returns", "_rooms", "commands", "connections", "person")
+    __slots__ = ("_ephemerals", "_joins", "_returns", "_rooms", "commands", "connections", "person")
 
     def __init__(self, person: Person, settings: Settings, now: float) -> None:
         self.person = person
         self.connections = 0
         self.commands = Bucket(settings.PERSON_COMMANDS_PER_SECOND, settings.PERSON_COMMANDS_BURST, now)
         self._ephemerals: Bucket | None = None
+        self._joins: Bucket | None = None
         self._returns: Bucket | None = None
         self._rooms: dict[int, Bucket] | None = None
 
@@ -38,6 +42,14 @@ class Allowance:
             settings = conf.current()
             self._ephemerals = Bucket(settings.EPHEMERAL_PER_SECOND, settings.EPHEMERAL_BURST, now)
         return self._ephemerals
+
+    def joins(self, now: float) -> Bucket:
+        """Return how often they may join: as often as they may act, and a few tabs with every room at once."""
+        if self._joins is None:
+            settings = conf.current()
+            burst = settings.PERSON_COMMANDS_BURST + _TABS * settings.MAX_ROOMS
+            self._joins = Bucket(settings.PERSON_COMMANDS_PER_SECOND, burst, now)
+        return self._joins
 
     def returns(self, now: float) -> Bucket:
         """Return how often one who floods may come back."""

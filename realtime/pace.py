@@ -49,7 +49,7 @@ class Pace:
         self._spend((self.shared.ephemerals(now),), now)
 
     def join(self, now: float) -> None:
-        self._spend((self._joins,), now)
+        self._spend((self._joins, self.shared.joins(now)), now)
 
     def room(self, room_pk: int, rate: float | None, now: float) -> Bucket | None:
         """Return the person's allowance in a room, where the room has a rate of its own."""

@@ -53,6 +53,15 @@ def test_who_comes_back_does_not_start_afresh(person: Person) -> None:
     assert everyone.enter(person, 0.5).commands.take(0.5) == 0.5
 
 
+def test_who_comes_back_does_not_join_afresh_either() -> None:
+    everyone = Allowances()
+    mine = everyone.enter(ALICE, 0.0)
+    while not mine.joins(0.0).take(0.0):
+        pass
+    everyone.leave(mine)
+    assert everyone.enter(ALICE, 0.5).joins(0.5).take(0.5) == 0.5
+
+
 def test_a_guest_without_a_session_leaves_nothing_behind() -> None:
     everyone = Allowances()
     everyone.leave(everyone.enter(PASSER_BY, 0.0))

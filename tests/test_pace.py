@@ -82,6 +82,19 @@ def test_joins_are_counted_apart_and_leave_space_for_every_room(paces: Paces) ->
     assert (allowed(pace.join, 20), allowed(pace.command, 5)) == (10, 3)
 
 
+def test_a_persons_connections_share_their_joins_and_a_few_of_them_come_back_to_every_room(paces: Paces) -> None:
+    everyone = paces(9)
+    assert sum(allowed(pace.join, 7) for pace in everyone[:5]) == 5 * 7
+    assert sum(allowed(pace.join, 20) for pace in everyone) == 5
+    assert sum(allowed(pace.join, 20, now=3.0) for pace in everyone) == 3
+
+
+def test_joins_leave_a_persons_commands_alone(paces: Paces) -> None:
+    everyone = paces(9)
+    assert sum(allowed(pace.join, 20) for pace in everyone) == 40
+    assert sum(allowed(pace.command, 1) for pace in everyone) == 5
+
+
 def test_a_room_may_allow_less_to_all_of_a_persons_connections(paces: Paces) -> None:
     first, second = paces(2)
     rooms = [pace.room(1, 0.5, 0.0) for pace in (first, second)]
@@ -130,7 +143,7 @@ def test_without_limits_nobody_is_slow_or_flooding(paces: Paces) -> None:
     zero = ("COMMANDS_PER_SECOND", "PERSON_COMMANDS_PER_SECOND", "EPHEMERAL_PER_SECOND")
     (pace,) = paces(**dict.fromkeys(zero, 0))
     assert not any(pace.frame(0.0) for _ in range(5000))
-    assert allowed(pace.command, 5000) == 5000
+    assert allowed(pace.command, 5000) == allowed(pace.join, 5000) == 5000
     assert not pace.flooding
 
 
