@@ -120,7 +120,7 @@ class World:
         self.settle()
         self.run(self.node._watch(), wait=False)
         self.run(self.node.hub.reconcile(), wait=False)
-        self.run(self.node._look_at_all(), wait=False)
+        self.run(self.node.looks.at_all(), wait=False)
         self.settle()
 
     # The event loop

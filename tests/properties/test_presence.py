@@ -37,6 +37,7 @@ PEOPLE = ("alice", "bob", "carol", "dan", "erin")
 MOST_PROCESSES = 3
 WHICH = st.integers(0, 9)
 TURNS = st.sampled_from([0, 1, 2, 5, 50])
+CALLER = st.sampled_from([0, 1])
 NOTED = st.sampled_from(["now", "now", "later", "refused", "dropped"])
 MOST_MOVES = 5
 REFUSE = st.sampled_from([False, False, False, True])
@@ -99,12 +100,17 @@ class Process:
     def __init__(self) -> None:
         self.node = nodes.Node()
         self.reader: HeldBatcher[Any, Any] = self.node._reader  # type: ignore[assignment]
+        self.keeper: HeldBatcher[Any, Any] = self.node._keeper  # type: ignore[assignment]
         self.clerk: HeldBatcher[Any, Any] = self.node._clerk  # type: ignore[assignment]
         self.now_and_then: dict[str, asyncio.Task[None]] = {}
 
     @property
     def busy(self) -> bool:
-        return self.reader.busy or self.clerk.busy
+        return self.reader.busy or self.keeper.busy or self.clerk.busy
+
+    @property
+    def callers(self) -> list[HeldBatcher[Any, Any]]:
+        return [self.reader, self.keeper]
 
 
 class PeopleAgainstOpenTabs(machines.Turning):
@@ -138,7 +144,7 @@ class PeopleAgainstOpenTabs(machines.Turning):
             self.processes.append(self.on_loop(Process))
             self.do_now(self.processes[-1], "renew")
             self.turn()
-            self.processes[-1].reader.look(1, refuse=refuse)
+            self.processes[-1].keeper.look(1, refuse=refuse)
             self.finish(self.processes[-1])
 
     @precondition(lambda self: len(self.processes) > 1)
@@ -168,13 +174,13 @@ class PeopleAgainstOpenTabs(machines.Turning):
 
     # The database
 
-    @rule(which=WHICH, size=st.integers(1, 4), refuse=REFUSE)
-    def look(self, which: int, size: int, refuse: bool) -> None:
-        self.process(which).reader.look(size, refuse=refuse)
+    @rule(which=WHICH, caller=CALLER, size=st.integers(1, 4), refuse=REFUSE)
+    def look(self, which: int, caller: int, size: int, refuse: bool) -> None:
+        self.process(which).callers[caller].look(size, refuse=refuse)
 
-    @rule(which=WHICH, index=st.integers(0, 1), turns=TURNS)
-    def answer(self, which: int, index: int, turns: int) -> None:
-        self.process(which).reader.answer(index)
+    @rule(which=WHICH, caller=CALLER, index=st.integers(0, 1), turns=TURNS)
+    def answer(self, which: int, caller: int, index: int, turns: int) -> None:
+        self.process(which).callers[caller].answer(index)
         self.turn(turns)
 
     @rule(which=WHICH, noted=NOTED)
@@ -268,8 +274,8 @@ class PeopleAgainstOpenTabs(machines.Turning):
     def finish(self, process: Process) -> None:
         self.turn()
         while process.busy:
-            process.reader.finish()
-            process.clerk.finish()
+            for batcher in (*process.callers, process.clerk):
+                batcher.finish()
             self.turn()
 
     # What must hold
