@@ -2,7 +2,7 @@
 
 Read from the environment, none of it needed for `python manage.py demo`: `DEBUG` (on only while there is no
 `SECRET_KEY`), `SECRET_KEY`, `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS` (separated by commas), `DATABASE_URL`, `REDIS_URL`,
-`HTTPS` (behind a proxy that speaks it), `HSTS_SECONDS`, `METRICS_TOKEN`.
+`HTTPS` (behind a proxy that speaks it), `TRUSTED_PROXIES` (its addresses, separated by commas), `HSTS_SECONDS`, `METRICS_TOKEN`.
 """
 
 import os
@@ -132,4 +132,7 @@ SECURE_HSTS_SECONDS = int(os.environ.get("HSTS_SECONDS") or 3600) if HTTPS else 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REDIRECT_EXEMPT = [r"^realtime/(health|metrics)$"]
 
-REALTIME = {"METRICS_TOKEN": os.environ.get("METRICS_TOKEN", "")}
+REALTIME = {
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
+    "TRUSTED_PROXIES": environment.words("TRUSTED_PROXIES"),
+}

@@ -158,6 +158,25 @@ def check_metrics(**kwargs: Any) -> list[checks.CheckMessage]:
     ]
 
 
+@checks.register("realtime", deploy=True)
+def check_proxies(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W010: the site is behind a proxy that nobody named: limits by address hold for all people together, or for nobody."""
+    behind_one = settings.SECURE_PROXY_SSL_HEADER or settings.USE_X_FORWARDED_HOST or settings.USE_X_FORWARDED_PORT
+    if not behind_one or _found().TRUSTED_PROXIES:
+        return []
+    hint = (
+        'Name it: REALTIME = {"TRUSTED_PROXIES": ["127.0.0.1", "::1"]}. Where uvicorn believes the proxy '
+        '(--forwarded-allow-ips), add "realtime.W010" to SILENCED_SYSTEM_CHECKS.'
+    )
+    return [
+        checks.Warning(
+            "TRUSTED_PROXIES is empty: everybody seems to come from the address of the proxy.",
+            hint=hint,
+            id="realtime.W010",
+        )
+    ]
+
+
 def _found() -> conf.Settings:
     """Return the settings, or the defaults where E001 says what is wrong with them."""
     try:

@@ -79,8 +79,9 @@ SAFE: dict[str, Any] = {
     "SESSION_COOKIE_SECURE": True,
     "CSRF_TRUSTED_ORIGINS": ["https://other.example"],
     "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
-    "REALTIME": {"METRICS_TOKEN": "t" * 20},
+    "REALTIME": {"METRICS_TOKEN": "t" * 20, "TRUSTED_PROXIES": ["127.0.0.1"]},
 }
+IN_THE_OPEN = {"SECURE_PROXY_SSL_HEADER": None, "SESSION_COOKIE_SECURE": False}
 UNSAFE = [
     ("realtime.W003", {"ALLOWED_HOSTS": ["example.com", "*"]}),
     ("realtime.W004", {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"}),
@@ -88,7 +89,10 @@ UNSAFE = [
     ("realtime.W005", {"SESSION_COOKIE_SAMESITE": False}),
     ("realtime.W006", {"CSRF_TRUSTED_ORIGINS": ["https://a.example", "http://b.example"]}),
     ("realtime.W008", {"SECURE_PROXY_SSL_HEADER": None}),
-    ("realtime.W009", {"REALTIME": {"METRICS_TOKEN": "t" * 19}}),
+    ("realtime.W009", {"REALTIME": {"METRICS_TOKEN": "t" * 19, "TRUSTED_PROXIES": ["127.0.0.1"]}}),
+    ("realtime.W010", {"REALTIME": {}}),
+    ("realtime.W010", IN_THE_OPEN | {"REALTIME": {}, "USE_X_FORWARDED_HOST": True}),
+    ("realtime.W010", IN_THE_OPEN | {"REALTIME": {}, "USE_X_FORWARDED_PORT": True}),
 ]
 
 
@@ -121,11 +125,15 @@ def test_an_old_daphne_is_named(
 
 
 def test_metrics_without_a_token_are_closed_and_not_warned_of(settings: Settings) -> None:
-    assert deployed(settings, REALTIME={}) == []
+    assert deployed(settings, REALTIME={"TRUSTED_PROXIES": ["127.0.0.1"]}) == []
+
+
+def test_without_a_proxy_none_has_to_be_named(settings: Settings) -> None:
+    assert deployed(settings, REALTIME={}, **IN_THE_OPEN) == []
 
 
 def test_a_wrong_setting_is_said_before_a_deployment_too(settings: Settings) -> None:
-    assert deployed(settings, REALTIME={"MAX_ROMS": 5}) == ["realtime.E001"]
+    assert deployed(settings, REALTIME={"MAX_ROMS": 5}, **IN_THE_OPEN) == ["realtime.E001"]
 
 
 def test_what_concerns_a_deployment_is_said_only_before_one() -> None:

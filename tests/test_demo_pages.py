@@ -270,6 +270,7 @@ PRODUCTION = {
     "SECRET_KEY": "".join(map(chr, range(33, 127))),
     "ALLOWED_HOSTS": "example.com",
     "HTTPS": "1",
+    "TRUSTED_PROXIES": "127.0.0.1, ::1",
     "DATABASE_URL": "postgres://user:password@127.0.0.1:1/nowhere",
     "REDIS_URL": "redis://127.0.0.1:1/0",
 }
@@ -296,6 +297,8 @@ def test_in_production_the_demo_passes_the_checks_of_a_deployment() -> None:
         ({"ALLOWED_HOSTS": "*"}, "realtime.W003"),
         ({"CSRF_TRUSTED_ORIGINS": "http://example.org"}, "realtime.W006"),
         ({"METRICS_TOKEN": "secret"}, "realtime.W009"),
+        ({"TRUSTED_PROXIES": ""}, "realtime.W010"),
+        ({"TRUSTED_PROXIES": "the proxy"}, "realtime.E001"),
         ({"HTTPS": ""}, "security.W012"),
         ({"DEBUG": "1"}, "security.W018"),
     ],

@@ -105,6 +105,7 @@ def test_a_setting_that_a_page_names_exists() -> None:
     named = {word for text in PAGES for word in re.findall(r"`([A-Z]+_[A-Z_]+)`", prose(text))}
     django = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "INSTALLED_APPS", "CHANNEL_LAYERS", "CONN_MAX_AGE", "LOGIN_URL"}
     django |= {"SESSION_COOKIE_SAMESITE", "SECURE_PROXY_SSL_HEADER", "SILENCED_SYSTEM_CHECKS"}
+    django |= {"USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT"}
     environment = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "REALTIME_REQUIRE_SERVICES"}
     assert named - django - environment <= known
 

@@ -2,6 +2,7 @@
 
 import pytest
 from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import InvalidStatus
 
 from tests.support.gauges import resident_megabytes
 from tests.support.sites import Site
@@ -21,6 +22,20 @@ async def test_uvicorns_lane_says_once_that_compression_is_on(
             assert (await client.heartbeat()).ok
     server.stop()
     assert server.log.count(WARNING) == times
+
+
+async def test_at_debug_level_uvicorns_lane_logs_no_secret_of_a_handshake_or_a_join(embedded_site: Site) -> None:
+    secrets = ("rt_key_secret", "base64url.bearer.phx.c2VjcmV0", "sessionid=secret", "rt_ticket_secret")
+    key, subprotocol, cookie, ticket = secrets
+    server = embedded_site.serve("uvicorn-lane", ["--log-level", "debug"])
+    async with await Client.connect(server.url, cookie=cookie) as client:
+        assert not (await client.join("lobby", ticket=ticket)).ok
+    for shown in ({"headers": {"Authorization": f"Bearer {key}"}}, {"subprotocols": ["phoenix", subprotocol]}):
+        with pytest.raises(InvalidStatus):
+            await Client.connect(server.url, **shown)
+    server.stop()
+    assert server.log.count('"WebSocket /realtime/websocket') == 3
+    assert not [secret for secret in secrets if secret in server.log]
 
 
 async def test_a_compression_bomb_ends_its_connection_alone(embedded_site: Site) -> None:

@@ -63,6 +63,7 @@ class Protocol(WebSocketsSansIOProtocol):
         mailbox: Any = _Mailbox()
         self.queue = mailbox
         super().connection_made(transport)
+        self.conn.debug = False  # at debug level websockets logs every header, cookies and keys among them, and frames
         if self.config.ws_per_message_deflate:
             _warn_of_compression()
         self.realtime_frames = _Wire(self)
