@@ -26,6 +26,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
+6  changes.py      what was told of accounts, sessions and rooms lately
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
 6  door.py         who is it, is it still, may they come in: for many at a time
 6  moderation.py   what moderators ask for from their pages: judged afresh, done through rooms

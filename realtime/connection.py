@@ -216,7 +216,10 @@ class Connection:
     async def look_again(self) -> None:
         """Ask whether this is still who they were and may still be where they are, and end what may not."""
         try:
-            person = await self._node.still(self.person)
+            known = self.person
+            person = await self._node.still(known)
+            if self.person.id != known.id:  # a guest, who has shown a ticket meanwhile
+                return
             if person is None:
                 self.lose_access()
                 return
@@ -251,6 +254,14 @@ class Connection:
         seconds = None if mute is None else sanctions.seconds_left(mute)
         if seconds is not None and seconds < self._settings.ACCESS_SECONDS:
             joined.alarm = asyncio.get_running_loop().call_later(seconds, self._node.looks.soon, [self])
+
+    def heed(self, since: int) -> None:
+        """Follow what the node was told, after the first `since`, while who this is or where was still being asked."""
+        changes, now = self._node.changes, time.monotonic()
+        if changes.end(self.person, since, now):
+            self.lose_access()
+        elif changes.concern(self.person, self.room_pks, since, now):
+            self._node.looks.soon([self])
 
     def lose_access(self) -> None:
         """This is no longer who they were: say so, and that they should stay away."""
@@ -361,6 +372,7 @@ class Connection:
         if len(self._joined) >= self._settings.MAX_ROOMS:
             raise TooManyRooms(self._settings.MAX_ROOMS)
         since = whole(push.payload, "since", None, 0, 2**62)
+        told = self._node.changes.count
         admission = await self._node.admit(slug, self.person)
         join_ref = push.join_ref if push.join_ref is not None else push.ref
         subscription = await self._node.hub.enter(
@@ -373,6 +385,7 @@ class Connection:
         except BaseException:
             self._node.hub.leave(subscription)
             raise
+        self.heed(told)
         if admission.judged < subscription.room.judged:  # banned or muted since
             self._node.looks.soon([self])
 
@@ -384,9 +397,11 @@ class Connection:
             raise Invalid("ticket: expected text, in the first join of a connection.")
         if not credentials.is_token(ticket, credentials.TICKET):
             raise BadCredentials
+        told = self._node.changes.count
         person = await self._node.identify(Credentials(token=ticket))
         if not self.closing:
             self._become(person)
+            self.heed(told)
 
     def _become(self, person: Person) -> None:
         guest, shared = self._pace.shared, self._node.allowances.enter(person, time.monotonic())

@@ -72,6 +72,7 @@ def _may_come(scope: Scope) -> bool:
 
 async def _let_in(home: Node, scope: Scope, send: Send) -> tuple[Connection, AsgiLane | FrameLane] | None:
     """Return who came in and its way out, or turn them away."""
+    told = home.changes.count
     try:
         person = await home.identify(credentials.of_scope(scope))
     except BadCredentials as refusal:
@@ -91,6 +92,7 @@ async def _let_in(home: Node, scope: Scope, send: Send) -> tuple[Connection, Asg
         await _turn_away(send, refusal, "person")
         return None
     lane.on_pause, lane.on_resume = connection.held_up, connection.resumed
+    connection.heed(told)
     return connection, lane
 
 

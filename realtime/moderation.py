@@ -1,7 +1,8 @@
 """What people ask of a room beside its kind's commands: to remove an event, to put somebody out or silence them.
 
-Judged afresh, and done through `rooms`: nothing here goes by what a connection was let in with. Moderators have no say over other
-moderators and staff; staff have.
+Judged afresh, and done through `rooms`: the room, the roles, bans and mutes are those of the moment. Only who asks, and whether
+they are staff, is as the last look at their connection found it. Moderators have no say over other moderators and staff; staff
+have.
 """
 
 from __future__ import annotations

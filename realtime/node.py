@@ -19,6 +19,7 @@ from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.batching import Batcher
 from realtime.bus import Changed
+from realtime.changes import Changes
 from realtime.credentials import Credentials
 from realtime.errors import Refusal
 from realtime.feed import Standing
@@ -73,8 +74,9 @@ class Served(Watched, Protocol):
 class Node:
     """A running process.
 
-    `connections` are those that are open, and `looks` looks at them again. `allowances` is what those of a person share,
-    `addresses` how many come from where, and `turnstile` how soon after one another.
+    `connections` are those that are open, and `looks` looks at them again; `changes` is what those ask that are about to be.
+    `allowances` is what those of a person share, `addresses` how many come from where, and `turnstile` how soon after one
+    another.
     """
 
     def __init__(self) -> None:
@@ -82,6 +84,7 @@ class Node:
         self.id = secrets.token_hex(8)
         self.connections: set[Served] = set()
         self.looks = Looks(self.connections)
+        self.changes = Changes()
         self.addresses = Tally(settings.CONNECTIONS_PER_ADDRESS)
         self.turnstile = Turnstile(settings.CONNECTS_PER_SECOND, settings.CONNECTS_BURST, _PATIENCE_SECONDS)
         self.allowances = Allowances()
@@ -268,6 +271,7 @@ class Node:
 
     def _changed(self, changed: Changed) -> None:
         """Somebody's account, session or room is not what it was."""
+        self.changes.hear(changed, time.monotonic())
         connections = list(self.connections)
         for connection in connections:
             if changed.ends(connection.person):

@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as site
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.db import connection as database
 from django.test import Client as Browser
@@ -17,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from realtime import auth, door, rooms
+from realtime import auth, consumers, door, rooms
 from realtime import node as nodes
 from realtime.auth import NOBODY, Person
 from realtime.connection import ACCESS_ENDED, Connection
@@ -25,6 +26,7 @@ from realtime.models import Access, Membership, Room
 from realtime.policy import Policy
 from tests.support import rows
 from tests.support.fakes import SECONDS, FakeLane, settle
+from tests.support.wsclient import Frame
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,6 +58,11 @@ class Guest:
         async with asyncio.timeout(SECONDS):
             await self.connection.receive(json.dumps(["1", "1", f"room:{slug}", "phx_join", {}]))
             return (await self.lane.reply("1")).response
+
+    async def write(self) -> Frame:
+        async with asyncio.timeout(SECONDS):
+            await self.connection.receive(json.dumps(["1", "2", "room:lobby", "message", {"text": "hi"}]))
+            return await self.lane.reply("2")
 
     async def refused(self) -> str:
         """Return the code of the refusal with which the whole connection ends."""
@@ -161,6 +168,16 @@ async def test_what_sends_no_signal_is_found_by_the_next_look(
     await node.looks.at_all()
     assert [await guest.refused() for guest in (first, second)] == ["access_ended"] * 2
     assert [guest.lane.closed for guest in (bob, visitor)] == [None] * 2
+
+
+async def test_a_silent_change_of_the_account_counts_for_commands_from_the_next_look(
+    node: nodes.Node, scene: Scene
+) -> None:
+    (first,) = await enter(node, scene.first)
+    await do(lambda: User.objects.filter(pk=scene.alice.pk).update(is_active=False))
+    assert (await first.write()).ok, "docs/guarantees.md, SECURITY.md and docs/howto/policy.md say so"
+    await node.looks.at_all()
+    assert first.lane.closed == (ACCESS_ENDED, "access ended")
 
 
 async def test_a_session_that_was_prolonged_goes_on(node: nodes.Node, scene: Scene) -> None:
@@ -272,3 +289,165 @@ async def test_a_database_out_of_reach_ends_nobodys_access(
         patch.setattr(auth, "still", lambda people: (_ for _ in ()).throw(nodes.Refusal("unavailable", "gone", 1.0)))
         await node.looks.at_all()
     assert first.lane.closed is None
+
+
+# Who comes in while it is told
+
+
+class Handshake:
+    """A WebSocket that is opened with somebody's session, up to and with its first answers."""
+
+    def __init__(self, node: nodes.Node, session_key: str | None) -> None:
+        cookie = f"{site.SESSION_COOKIE_NAME}={session_key}".encode()
+        self._scope = {
+            "type": "websocket", "path": "/", "scheme": "ws", "query_string": b"vsn=2.0.0",
+            "headers": [(b"host", b"testserver"), (b"cookie", cookie)], "subprotocols": [],
+        }  # fmt: skip
+        self._node = node
+        self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def close_code(self, monkeypatch: pytest.MonkeyPatch) -> int | None:
+        """Open it, and return with which code the server closes it once everything was looked at; None where it does not."""
+
+        async def this_one() -> nodes.Node:
+            return self._node
+
+        monkeypatch.setattr(nodes, "current", this_one)
+        self._received.put_nowait({"type": "websocket.connect"})
+        serving = asyncio.create_task(consumers.websocket(self._scope, self._received.get, self._sent.put))
+        async with asyncio.timeout(SECONDS):
+            assert (await self._sent.get())["type"] == "websocket.accept"
+        await looked(self._node)
+        sent = [self._sent.get_nowait() for _ in range(self._sent.qsize())]
+        self._received.put_nowait({"type": "websocket.disconnect"})
+        async with asyncio.timeout(SECONDS):
+            await serving
+        return next((item["code"] for item in sent if item["type"] == "websocket.close"), None)
+
+
+def overtaken(node: nodes.Node, monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], Any]) -> None:
+    """Have something happen, and be looked at, after the node or its hub was asked and before it is known what it answered."""
+    at = node.hub if name == "enter" else node
+    ask = getattr(at, name)
+
+    async def slowly(*arguments: Any) -> Any:
+        answer = await ask(*arguments)
+        monkeypatch.setattr(at, name, ask)
+        await do(act)
+        await looked(node)
+        return answer
+
+    monkeypatch.setattr(at, name, slowly)
+
+
+async def test_who_was_identified_before_the_session_was_gone_does_not_stay(
+    node: nodes.Node, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django tells of a logout before it removes the session."""
+    found: list[Person] = []
+
+    def late(request: Any, **kwargs: Any) -> None:
+        found.extend(auth.of_cookies([f"{site.SESSION_COOKIE_NAME}={request.session.session_key}"]))
+
+    async def identify(shown: Any) -> Person:
+        return found[0]
+
+    user_logged_out.connect(late)
+    try:
+        await do(lambda: scene.browser.post("/accounts/logout/"))
+    finally:
+        user_logged_out.disconnect(late)
+    await looked(node)
+    assert found[0].user_pk == str(scene.alice.pk)
+    monkeypatch.setattr(node, "identify", identify)
+    assert await Handshake(node, scene.first.session_key).close_code(monkeypatch) == ACCESS_ENDED
+
+
+OVERTAKES: dict[str, Callable[[Scene], Any]] = {
+    "a logout": lambda scene: scene.browser.post("/accounts/logout/"),
+    "a new password": lambda scene: set_password(scene.alice),
+    "a deactivation": lambda scene: deactivate(scene.alice),
+    "a deletion": lambda scene: scene.alice.delete(),
+    "a disconnect": lambda scene: rooms.disconnect(scene.alice),
+}
+
+
+@pytest.mark.parametrize("change", OVERTAKES.values(), ids=OVERTAKES)
+async def test_what_comes_during_a_handshake_is_not_slept_through(
+    node: nodes.Node, scene: Scene, monkeypatch: pytest.MonkeyPatch, change: Callable[[Scene], Any]
+) -> None:
+    overtaken(node, monkeypatch, "identify", lambda: change(scene))
+    assert await Handshake(node, scene.first.session_key).close_code(monkeypatch) == ACCESS_ENDED
+    assert await Handshake(node, scene.bobs.session_key).close_code(monkeypatch) is None
+
+
+@pytest.mark.parametrize("change", OVERTAKES.values(), ids=OVERTAKES)
+async def test_what_comes_while_a_ticket_is_looked_at_is_not_slept_through(
+    node: nodes.Node, scene: Scene, monkeypatch: pytest.MonkeyPatch, change: Callable[[Scene], Any]
+) -> None:
+    ticket = (await sync_to_async(scene.browser.post)("/realtime/ticket")).json()["ticket"]
+    guest = Guest(node, NOBODY)
+    overtaken(node, monkeypatch, "identify", lambda: change(scene))
+    await guest.connection.receive(json.dumps(["1", "1", "room:lobby", "phx_join", {"ticket": ticket}]))
+    assert await guest.refused() == "access_ended"
+    assert guest.lane.closed == (ACCESS_ENDED, "access ended")
+
+
+JOINS: dict[str, Callable[[Scene], Any]] = {
+    "a lost membership": lambda scene: Membership.objects.get(user=scene.alice).delete(),
+    "a stricter room": lambda scene: make_stricter(scene.room),
+}
+
+
+def make_stricter(room: Room) -> None:
+    room.join_access = Access.STAFF
+    room.save()
+
+
+@pytest.mark.parametrize("change", JOINS.values(), ids=JOINS)
+@pytest.mark.parametrize("step", ["admit", "enter"])
+async def test_what_comes_during_a_join_is_not_slept_through(
+    node: nodes.Node, scene: Scene, monkeypatch: pytest.MonkeyPatch, change: Callable[[Scene], Any], step: str
+) -> None:
+    await do(lambda: Membership.objects.create(room=scene.room, user=scene.alice))
+    await do(lambda: make_members(scene.room))
+    guest = Guest(node, scene.first)
+    overtaken(node, monkeypatch, step, lambda: change(scene))
+    assert (await guest.join("lobby"))["seq"] == 0
+    assert await guest.put_out() == "forbidden"
+    await looked(node)
+    assert guest.lane.closed is None
+
+
+def make_members(room: Room) -> None:
+    room.join_access = room.act_access = Access.MEMBERS
+    room.save()
+
+
+async def test_what_concerns_others_costs_who_joins_no_look(
+    node: nodes.Node, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = Guest(node, scene.first)
+    overtaken(node, monkeypatch, "admit", scene.bob.save)
+    await guest.join("lobby")
+    assert not node.looks.busy
+
+
+async def test_a_look_at_a_guest_does_not_undo_what_their_ticket_said(
+    node: nodes.Node, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = (await sync_to_async(scene.browser.post)("/realtime/ticket")).json()["ticket"]
+    guest, still, shown = Guest(node, NOBODY), node.still, asyncio.Event()
+
+    async def slowly(person: Person) -> Person | None:
+        await shown.wait()
+        return await still(person)
+
+    monkeypatch.setattr(node, "still", slowly)
+    node.looks.soon([guest.connection])
+    await settle()
+    await guest.connection.receive(json.dumps(["1", "1", "room:lobby", "phx_join", {"ticket": ticket}]))
+    shown.set()
+    await looked(node)
+    assert guest.connection.person.user_pk == str(scene.alice.pk)

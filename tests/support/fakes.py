@@ -14,6 +14,7 @@ import msgspec
 from realtime import bus, protocol
 from realtime.allowances import Allowances
 from realtime.auth import Person
+from realtime.changes import Changes
 from realtime.connection import Connection
 from realtime.credentials import Credentials
 from realtime.errors import Refusal
@@ -225,6 +226,7 @@ class FakeNode:
         self.kind = kind
         self.hub = Hub("here", self.log, lambda *_: None)
         self.connections: set[Served] = set()
+        self.changes = Changes()
         self.allowances = Allowances()
         self.entries: list[Entry] = []
         self.signals: list[tuple[int, bytes]] = []
