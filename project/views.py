@@ -18,7 +18,7 @@ STATUS = {"unknown_room": 404, "unavailable": 503, "overloaded": 503}
 
 def home(request: HttpRequest) -> HttpResponse:
     """The rooms that this person may see, and who is in them."""
-    visible = rooms.visible(request.user)
+    visible = rooms.visible(request)
     counts = presence.counts(room.pk for room in visible)
     return render(request, "home.html", {"rooms": [entry(room, counts[room.pk]) for room in visible]})
 

@@ -28,7 +28,7 @@ from django.utils.translation import ngettext
 from realtime import keyadmin as keyadmin  # registers the keys
 from realtime import kinds, presence, rooms
 from realtime.models import Event, Membership, Room
-from realtime.sanctionadmin import DealForm
+from realtime.sanctionadmin import DealForm, may_disconnect
 
 _NAMES_SHOWN = 100
 
@@ -191,7 +191,8 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         if not self.has_change_permission(request, room):
             raise PermissionDenied
-        form = DealForm(request.POST or None, initial={"person": request.GET.get("person", "")})
+        initial = {"person": request.GET.get("person", "")}
+        form = DealForm(request.POST or None, initial=initial, everywhere=may_disconnect(request))
         if form.is_valid():
             assert isinstance(request.user, AbstractBaseUser)
             form.carry_out(room, by=request.user)

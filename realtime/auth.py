@@ -121,6 +121,12 @@ def of_request(request: HttpRequest) -> Person:
     return _guest(session)
 
 
+def of_visit(request: HttpRequest) -> Person:
+    """Return who made an HTTP request, likewise, but give no name to a visitor who has none: their session stays as it is."""
+    known = request.user.is_authenticated or GUEST_SESSION_KEY in request.session
+    return of_request(request) if known else NOBODY
+
+
 def of_cookies(headers: Sequence[str]) -> list[Person]:
     """Return who each `Cookie` header belongs to.
 

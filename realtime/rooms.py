@@ -243,12 +243,21 @@ def announce(room: str | Room, text: str) -> int:
 
 
 def visible(user: Any) -> list[Room]:
-    """Return the rooms that a user, perhaps an anonymous one, may see, by title."""
-    person = auth.person_of(user)
+    """Return the rooms that a user, perhaps an anonymous one, or whoever made a request, may see, by title.
+
+    Those that they are banned from are not among them. A guest who is, is known by the request alone.
+    """
+    person = auth.of_visit(user) if isinstance(user, HttpRequest) else auth.person_of(user)
     found = list(Room.objects.all())
     roles = policy.roles((row.pk, person) for row in found)
+    held = sanctions.held((row, person) for row in found)
     rules = policy.current()
-    return [row for row in found if rules.may_see(person, row, roles.get((row.pk, person.user_pk or "")))]
+    return [
+        row
+        for row in found
+        if held.get((row.pk, person.id), FREE).ban is None
+        and rules.may_see(person, row, roles.get((row.pk, person.user_pk or "")))
+    ]
 
 
 def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Snapshot:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_permission_codename, get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -33,6 +33,7 @@ class DealForm(forms.Form):
     """What is to be done about somebody in a room."""
 
     KICK = "kick"
+    DISCONNECT = "disconnect"
 
     person = forms.CharField(
         label=_("Who"),
@@ -51,11 +52,29 @@ class DealForm(forms.Form):
     seconds = forms.ChoiceField(label=_("For how long"), choices=_TIMES, required=False, initial="3600")
     reason = forms.CharField(label=_("Reason"), max_length=200, required=False, help_text=_("For moderators to read."))
 
+    def __init__(self, *args: Any, everywhere: bool = False, **kwargs: Any) -> None:
+        """`everywhere`: what reaches beyond the room is offered, too."""
+        super().__init__(*args, **kwargs)
+        if everywhere:
+            deed: Any = self.fields["deed"]
+            deed.choices = [
+                *deed.choices,
+                (self.DISCONNECT, _("Disconnect, everywhere: away until they load a page again")),
+            ]
+
     def clean_person(self) -> Person:
         wanted: str = self.cleaned_data["person"]
         found = auth.of_id(wanted) or apikeys.of_id(wanted) or _of_username(wanted)
         if found is None:
             raise ValidationError(_("There is nobody of this name or id."))
+        return found
+
+    def clean(self) -> dict[str, Any]:
+        found = self.cleaned_data
+        if found.get("deed") == self.DISCONNECT and "person" in found:
+            found["user"] = _user(found["person"])
+            if found["user"] is None:
+                self.add_error("person", _("Only users can be disconnected. Take a guest out, and revoke an API key."))
         return found
 
     def carry_out(self, room: Room, by: AbstractBaseUser) -> None:
@@ -65,6 +84,8 @@ class DealForm(forms.Form):
         match self.cleaned_data["deed"]:
             case self.KICK:
                 rooms.kick(target, room)
+            case self.DISCONNECT:
+                rooms.disconnect(self.cleaned_data["user"])
             case SanctionKind.BAN:
                 rooms.ban(target, room, until=until, reason=reason, by=by)
             case _:
@@ -75,10 +96,24 @@ class DealForm(forms.Form):
         name, deed = self.cleaned_data["person"].name, self.cleaned_data["deed"]
         words = {
             self.KICK: _("%(name)s is taken out."),
+            self.DISCONNECT: _("%(name)s is disconnected, everywhere."),
             SanctionKind.BAN.value: _("%(name)s is banned."),
             SanctionKind.MUTE.value: _("%(name)s is muted."),
         }
         return str(words[deed] % {"name": name})
+
+
+def may_disconnect(request: HttpRequest) -> bool:
+    """Say whether somebody may do what reaches all of a user's connections: it takes the permission to change users."""
+    options = get_user_model()._meta
+    return request.user.has_perm(f"{options.app_label}.{get_permission_codename('change', options)}")
+
+
+def _user(person: Person) -> AbstractBaseUser | None:
+    """Return the account of a user; guests and API keys are none."""
+    if person.user_pk is None or person.grant is not None:
+        return None
+    return get_user_model()._default_manager.filter(pk=person.user_pk).first()
 
 
 def _of_username(name: str) -> Person | None:

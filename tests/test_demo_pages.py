@@ -16,7 +16,8 @@ from pytest_django import DjangoAssertNumQueries
 from project import demo, environment
 from project import settings as demo_settings
 from project.kinds import Poll, Vote
-from realtime import rooms
+from realtime import presence, rooms
+from realtime.auth import GUEST_SESSION_KEY
 from realtime.kinds import Actor, Fact, Refusal
 from realtime.models import Event, Room
 
@@ -53,6 +54,29 @@ def test_the_home_page_costs_no_query_for_an_empty_room(
         Room.objects.create(slug=f"r{number}", title=f"R{number}", kind="chat", join_access="anyone")
     with django_assert_max_num_queries(3):
         client.get("/")
+
+
+@pytest.mark.parametrize("name", ["alice", "a guest"])
+def test_the_home_page_does_not_list_rooms_that_one_is_banned_from_nor_who_is_there(
+    site: None, client: Client, name: str
+) -> None:
+    visitor: Any = Actor("guest:4f1d2c00", "Guest 4f1d")
+    if name == "alice":
+        visitor = get_user_model().objects.get(username=name)
+        client.force_login(visitor)
+    else:
+        session = client.session
+        session[GUEST_SESSION_KEY] = "4f1d2c00"
+        session.save()
+    presence.renew("n", 30)
+    presence.apply("n", [presence.Move("c", Room.objects.get(slug="lobby").pk, Actor("guest:1", "Somebody"))])
+    assert "Somebody" in client.get("/").text
+    rooms.ban(visitor, "lobby")
+    page = client.get("/").text
+    assert 'href="/rooms/lobby/"' not in page
+    assert "Somebody" not in page
+    assert 'href="/rooms/visits/"' in page
+    assert 'href="/rooms/lobby/"' in Client().get("/").text
 
 
 @pytest.mark.parametrize("slug", demo.ROOMS)

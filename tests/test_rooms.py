@@ -267,6 +267,18 @@ def test_everybody_sees_what_is_theirs_in_two_queries_at_most(
     assert seen(admin) == ["club", "office", "open", "users"]
 
 
+def test_rooms_that_one_is_banned_from_are_not_seen_for_one_query_more(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    alice, bob = rows.user(), rows.user()
+    for slug in ("attic", "barn", "cellar"):
+        rooms.ban(alice, rows.room(slug))
+    rooms.mute(alice, rows.room("den"))
+    with django_assert_num_queries(3):
+        assert [room.slug for room in rooms.visible(alice)] == ["den"]
+    assert len(rooms.visible(bob)) == 4
+
+
 # snapshot
 
 

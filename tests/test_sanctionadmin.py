@@ -6,7 +6,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from realtime import apikeys, bus, presence, rooms
-from realtime.bus import Judged, Kicked, Ring
+from realtime.bus import Changed, Judged, Kicked, Ring
 from realtime.kinds import Actor
 from realtime.models import ApiKey, Room, Sanction
 from realtime.presence import Move
@@ -90,6 +90,36 @@ def test_somebody_is_taken_out(admin: Client, room: Room, rung: list[Ring]) -> N
     (ring,) = rung
     assert isinstance(ring, Kicked)
     assert (ring.room_pk, ring.person) == (room.pk, "guest:4f1d2c00")
+
+
+def test_a_user_is_disconnected_everywhere(admin: Client, room: Room, rung: list[Ring]) -> None:
+    alice = rows.user("alice")
+    assert "Alice is disconnected, everywhere." in deal(admin, room, person="alice", deed="disconnect")
+    assert rung == [Changed(disconnect=str(alice.pk))]
+    assert LogEntry.objects.get().change_message == "alice is disconnected, everywhere."
+
+
+@pytest.mark.parametrize("person", ["guest:4f1d2c00", "key"])
+def test_only_users_are_disconnected(admin: Client, room: Room, rung: list[Ring], person: str) -> None:
+    if person == "key":
+        apikeys.make("Builds", rows.user("alice"), rooms=[room])
+        person = f"key:{ApiKey.objects.get().pk}"
+        rung.clear()
+    assert "Only users can be disconnected." in deal(admin, room, person=person, deed="disconnect")
+    assert rung == []
+
+
+def test_disconnecting_takes_the_permission_to_change_users(room: Room, rung: list[Ring]) -> None:
+    clerk, alice = rows.user("clerk", is_staff=True), rows.user("alice")
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=("view_room", "change_room")))
+    page = f"/admin/realtime/room/{room.pk}/deal/"
+    assert 'value="disconnect"' not in logged_in(clerk).get(page).content.decode()
+    assert "errorlist" in deal(logged_in(clerk), room, person="alice", deed="disconnect")
+    assert Changed(disconnect=str(alice.pk)) not in rung
+    clerk.user_permissions.add(Permission.objects.get(codename="change_user"))
+    assert 'value="disconnect"' in logged_in(clerk).get(page).content.decode()
+    deal(logged_in(clerk), room, person="alice", deed="disconnect")
+    assert Changed(disconnect=str(alice.pk)) in rung
 
 
 @pytest.mark.parametrize("person", ["nobody", "user:999", "guest:", "key:1", ""])
