@@ -247,17 +247,27 @@ class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display_links = ("seq",)
     list_filter = ("room", "name", "at")
     list_select_related = ("room",)
-    search_fields = ("data", "actor_name", "actor", "key")
+    search_fields = ("data", "actor_name", "actor")
     ordering = ("-id",)
     show_full_result_count = False
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
-        """SQLite keeps JSON as ASCII: there, text beyond it is looked for as it stands in the column."""
+        """Look for keys, too, but not for those of removed events, which say what their senders liked.
+
+        SQLite keeps JSON as ASCII: there, text beyond it is looked for as it stands in the column.
+        """
         found, may_repeat = super().get_search_results(request, queryset, search_term)
+        if not search_term:
+            return found, may_repeat
+        found |= queryset.filter(key__icontains=search_term, removal=None)
         written = json.dumps(search_term)[1:-1]
         return found if written == search_term else found | queryset.filter(data__icontains=written), may_repeat
+
+    def get_exclude(self, request: HttpRequest, obj: Event | None = None) -> tuple[str, ...]:
+        """The key stays in the row, so that sending again is harmless; it is not shown where what was said is gone."""
+        return ("key",) if obj is not None and obj.removal is not None else ()
 
     @admin.display(description=_("data"))
     def excerpt(self, event: Event) -> str:

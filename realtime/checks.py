@@ -125,7 +125,7 @@ def check_daphne(**kwargs: Any) -> list[checks.CheckMessage]:
     installed = version("daphne")
     if tuple(int(number) for number in re.findall(r"\d+", installed)[:3]) >= _DAPHNE:
         return []
-    hint = "Install daphne 4.2.3 or later."
+    hint = f"Install daphne {'.'.join(map(str, _DAPHNE))} or later."
     return [checks.Warning(f"daphne {installed} has CVE-2026-44545 and CVE-2026-44546.", hint=hint, id="realtime.W007")]
 
 

@@ -21,6 +21,7 @@ from realtime.kinds import Actor
 from realtime.models import Room
 
 TEN_YEARS = 10 * 366 * 24 * 3600
+_NO_NUL = r"\A[^\x00]*\Z"  # which PostgreSQL does not take
 
 PersonId = Annotated[str, Meta(min_length=1, max_length=150)]
 
@@ -37,8 +38,8 @@ class Ban(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Without `seconds` it is for good."""
 
     person: PersonId
-    seconds: Annotated[float, Meta(gt=0, le=TEN_YEARS)] | None = None
-    reason: Annotated[str, Meta(max_length=200)] = ""
+    seconds: Annotated[float, Meta(ge=1, le=TEN_YEARS)] | None = None
+    reason: Annotated[str, Meta(max_length=200, pattern=_NO_NUL)] = ""
 
     @property
     def until(self) -> timedelta | None:

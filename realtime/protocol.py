@@ -143,8 +143,11 @@ def event(
     removed: bool = False,
     removes: int = 0,
 ) -> Frame:
-    """Return an event's frame. `at` is in UTC; `data` is JSON-able, or `msgspec.Raw`; `removed` where it was taken away."""
-    item = _encode(_Event(seq, name, instant(at), by, key, data, removed))
+    """Return an event's frame. `at` is in UTC; `data` is JSON-able, or `msgspec.Raw`.
+
+    `removed` where it was taken away, and the key with it: its sender chose both.
+    """
+    item = _encode(_Event(seq, name, instant(at), by, None if removed else key, data, removed))
     return framed(topic, name, seq, item, removes)
 
 
@@ -159,9 +162,9 @@ def removal(topic: str, seq: int, at: datetime, by: By | None, target: int) -> F
 
 
 def without_data(frame: Frame) -> Frame:
-    """Return an event's frame as it is once its data was taken away."""
+    """Return an event's frame as it is once its data was taken away, and its key."""
     _, _, topic, name, told = msgspec.json.decode(frame.body)
-    return framed(topic, name, frame.seq, _encode({**told, "data": {}, "removed": True}))
+    return framed(topic, name, frame.seq, _encode({**told, "key": None, "data": {}, "removed": True}))
 
 
 def ephemeral(topic: str, name: str, by: By | None, data: Any) -> Frame:

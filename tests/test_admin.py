@@ -324,6 +324,15 @@ def test_an_event_is_shown_and_nothing_can_be_changed(admin: Client, event: Even
     assert Event.objects.filter(pk=event.pk, name="message").exists()
 
 
+def test_the_key_of_a_removed_event_is_neither_shown_nor_found(admin: Client, event: Event) -> None:
+    url = reverse("admin:realtime_event_change", args=[event.pk])
+    assert "k-123" in shown(admin, url)
+    rooms.remove("tea", event.seq)
+    assert Event.objects.get(pk=event.pk).key == "k-123", "sending it again would say it again"
+    assert "k-123" not in shown(admin, url)
+    assert "alice" not in shown(admin, LOG, q="k-123")
+
+
 def test_a_room_can_be_deleted_with_its_log(admin: Client, event: Event) -> None:
     url = reverse("admin:realtime_room_delete", args=[event.room_id])
     assert "<li>Events: 1</li>" in shown(admin, url)

@@ -72,9 +72,13 @@ def scene(db: None) -> Scene:
         ("room_kick", {"person": "user:1", "seconds": 5}),
         ("room_ban", {"person": "user:1", "seconds": 0}),
         ("room_ban", {"person": "user:1", "seconds": -1}),
+        ("room_ban", {"person": "user:1", "seconds": 1e-9}),
+        ("room_mute", {"person": "user:1", "seconds": 0.9}),
         ("room_ban", {"person": "user:1", "seconds": 1e300}),
         ("room_ban", {"person": "user:1", "seconds": "60"}),
         ("room_mute", {"person": "user:1", "reason": "x" * 201}),
+        ("room_mute", {"person": "user:1", "reason": "a\0b"}),
+        ("room_ban", {"person": "user:1", "reason": "\0\n"}),
     ],
 )
 def test_arguments_that_make_no_sense_are_invalid(name: str, arguments: dict[str, Any]) -> None:

@@ -68,6 +68,7 @@ def test_the_text_leaves_the_table_and_every_later_reading(rung: list[Ring]) -> 
     assert [frame.seq for frame in after] == [1, 2, 3, 4]
     gone, saying = told(after[1]), told(after[3])
     assert (gone["name"], gone["by"]["name"], gone["data"], gone["removed"]) == ("message", "alice", {}, True)
+    assert [told(frame)["key"] for frame in after] == ["key-one", None, "key-two", None], "a key is the sender's text, too"
     assert (saying["name"], saying["by"]["name"], saying["data"]) == ("room_removed", "bob", {"seq": 2})
     assert ["removed" in told(frame) for frame in after] == [False, True, False, False]
     assert [frame.removes for frame in after] == [0, 0, 0, 2]
@@ -225,7 +226,7 @@ def test_a_removal_that_is_handed_on_empties_the_frame_that_is_kept() -> None:
     it = feed(event(1), event(2), event(3), removal(4, 2))
     assert shown(it.after(0)) == {1: "number 1", 2: "", 3: "number 3", 4: ""}
     (gone,) = (frame for frame in it.after(0) or [] if frame.seq == 2)
-    assert told(gone) == told(event(2)) | {"data": {}, "removed": True}
+    assert told(gone) == told(event(2)) | {"key": None, "data": {}, "removed": True}
     assert msgspec.json.decode(gone.body) == [None, None, "room:lobby", "message", told(gone)]
 
 
