@@ -1,4 +1,4 @@
-"""Two things that every answer of the demo site passes: its content security policy, and its static files."""
+"""What every request of the demo site passes: its content security policy, its static files, and a look at its cookies."""
 
 from collections.abc import Callable
 
@@ -72,3 +72,17 @@ class StaticFiles(WhiteNoiseMiddleware):
         for name, value in found.headers:
             response[name] = value
         return response
+
+
+class ReadableCookies:
+    """Leave out cookies with the character NUL, which a quoted one may hold (`"a\\000b"`).
+
+    Django asks the database for a session of whatever key it is shown, and PostgreSQL raises on NUL: every page would answer 500.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.COOKIES = {name: value for name, value in request.COOKIES.items() if "\0" not in value}
+        return self.get_response(request)

@@ -38,6 +38,7 @@ MIDDLEWARE = [
     "project.middleware.ContentSecurityPolicy",
     "django.middleware.security.SecurityMiddleware",
     "project.middleware.StaticFiles",
+    "project.middleware.ReadableCookies",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,6 +127,11 @@ def of_visit(request: HttpRequest) -> Person:
     return of_request(request) if known else NOBODY
 
 
+def can_be_asked_for(cookies: Mapping[str, str]) -> bool:
+    """Say whether the database takes a question for the session of these cookies: a quoted one may hold a NUL, which raises."""
+    return "\0" not in cookies.get(settings.SESSION_COOKIE_NAME, "")
+
+
 def of_cookies(headers: Sequence[str]) -> list[Person]:
     """Return who each `Cookie` header belongs to.
 
@@ -178,9 +183,9 @@ class _Session(dict[str, Any]):
 
 
 def _session_key(header: str) -> str | None:
-    """Return the session key in a `Cookie` header. A quoted cookie may hold the NUL that no database takes."""
-    key = parse_cookie(header).get(settings.SESSION_COOKIE_NAME)
-    return None if key is None or "\0" in key else key
+    """Return the session key in a `Cookie` header."""
+    cookies = parse_cookie(header)
+    return cookies.get(settings.SESSION_COOKIE_NAME) if can_be_asked_for(cookies) else None
 
 
 def _sessions(keys: Sequence[str | None]) -> list[_Session]:

@@ -265,6 +265,14 @@ def snapshot(room: str | Room, request: HttpRequest, *, events: int = 50) -> Sna
 
     The page's script then joins with `since` = `seq`, so that nothing falls between. A closed room is shown too.
     """
+    try:
+        return _snapshot(room, request, events)
+    except Refusal as refusal:
+        metrics.refusals.add(value=refusal.code)
+        raise
+
+
+def _snapshot(room: str | Room, request: HttpRequest, events: int) -> Snapshot:
     row = _row(room.slug if isinstance(room, Room) else room)
     person = auth.of_request(request)
     role = policy.roles([(row.pk, person)]).get((row.pk, person.user_pk or ""))

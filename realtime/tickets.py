@@ -24,6 +24,8 @@ _UNUSED_EACH = 100
 
 def issue(request: HttpRequest) -> str:
     """Return a new ticket for who is logged in, or raise `LoginRequired`, or `RateLimited` where they leave too many unused."""
+    if not auth.can_be_asked_for(request.COOKIES):
+        raise LoginRequired
     user, session_key = request.user, request.session.session_key
     if not user.is_authenticated or not session_key:
         raise LoginRequired

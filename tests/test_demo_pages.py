@@ -79,6 +79,17 @@ def test_the_home_page_does_not_list_rooms_that_one_is_banned_from_nor_who_is_th
     assert 'href="/rooms/lobby/"' in Client().get("/").text
 
 
+@pytest.mark.parametrize("path", ["/", "/rooms/lobby/", "/accounts/login/", "/admin/", "/realtime/metrics"])
+def test_a_cookie_that_no_database_takes_is_left_out(site: None, client: Client, path: str) -> None:
+    """On PostgreSQL each of them would answer 500: its text has no NUL."""
+    client.cookies["sessionid"] = "abcdefgh\0ijk"
+    client.cookies["theme"] = "dark"
+    page = client.get(path)
+    assert page.status_code < 500
+    assert page.wsgi_request.COOKIES.get("theme") == "dark"
+    assert "sessionid" not in page.wsgi_request.COOKIES
+
+
 @pytest.mark.parametrize("slug", demo.ROOMS)
 def test_a_room_reads_without_script(site: None, client: Client, slug: str) -> None:
     page = client.get(f"/rooms/{slug}/")

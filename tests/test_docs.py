@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime import conf, metrics, policy, rooms
+from realtime import checks, conf, metrics, policy, rooms
 from realtime.models import Access
 from tests.docs.pages import PAGES, ROOT, anchors, links, name, page, prose, table
 from tests.support.refusals import one_of_each
@@ -161,6 +161,15 @@ def test_a_logger_that_is_named_exists() -> None:
 def test_the_system_checks_are_listed_as_they_are() -> None:
     listed = {check for check, _ in table(DEPLOY, "id", "what it says")}
     assert listed == set(re.findall(r'id="(realtime\.\w+)"', (PACKAGE / "checks.py").read_text()))
+
+
+def test_the_check_of_daphne_asks_for_the_version_that_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "version", lambda name: "4.1")
+    (found,) = checks.check_daphne()
+    (asked,) = re.findall(r"[\d.]+\d", str(found.hint))
+    assert f"daphne is older than {asked} " in "".join(
+        says for check, says in table(DEPLOY, "id", "what it says") if check == "realtime.W007"
+    )
 
 
 # What a site's code sees

@@ -68,7 +68,9 @@ def test_the_text_leaves_the_table_and_every_later_reading(rung: list[Ring]) -> 
     assert [frame.seq for frame in after] == [1, 2, 3, 4]
     gone, saying = told(after[1]), told(after[3])
     assert (gone["name"], gone["by"]["name"], gone["data"], gone["removed"]) == ("message", "alice", {}, True)
-    assert [told(frame)["key"] for frame in after] == ["key-one", None, "key-two", None], "a key is the sender's text, too"
+    assert [told(frame)["key"] for frame in after] == ["key-one", None, "key-two", None], (
+        "a key is the sender's text, too"
+    )
     assert (saying["name"], saying["by"]["name"], saying["data"]) == ("room_removed", "bob", {"seq": 2})
     assert ["removed" in told(frame) for frame in after] == [False, True, False, False]
     assert [frame.removes for frame in after] == [0, 0, 0, 2]

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
-from realtime import auth, bus, presence, rooms
+from realtime import auth, bus, metrics, presence, rooms
 from realtime.bus import Cleared, Ended, Happened, Ring, Signalled
 from realtime.errors import Failed, Forbidden, Invalid, LoginRequired, Refusal, RoomClosed, UnknownCommand, UnknownRoom
 from realtime.kinds import Actor
@@ -346,6 +346,13 @@ def test_a_snapshot_is_refused_as_a_join_would_be() -> None:
         rooms.snapshot(room.slug, request(rows.user()))
     with pytest.raises(UnknownRoom):
         rooms.snapshot("nowhere", request())
+
+
+def test_a_page_that_is_refused_is_counted() -> None:
+    before = metrics.refusals.values.get("unknown_room", 0)
+    with pytest.raises(UnknownRoom):
+        rooms.snapshot("nowhere", request())
+    assert metrics.refusals.values["unknown_room"] == before + 1
 
 
 def test_a_snapshot_costs_a_handful_of_queries(django_assert_num_queries: DjangoAssertNumQueries) -> None:

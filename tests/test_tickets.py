@@ -74,6 +74,17 @@ def test_a_guest_gets_none_and_no_session(client: Client) -> None:
     assert metrics.refusals.values["login_required"] == before + 1
 
 
+@pytest.mark.urls("realtime.urls")
+def test_a_session_that_cannot_be_asked_for_is_nobodys(client: Client, settings: Settings) -> None:
+    """Django asks for whatever it is shown, and PostgreSQL raises on NUL: so it is not asked, on any site."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.startswith("project.")]
+    client.cookies[settings.SESSION_COOKIE_NAME] = "abcdefgh\0ijk"
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.post("/ticket")
+    assert (answer.status_code, answer.json()["code"]) == (403, "login_required")
+    assert not queries.captured_queries
+
+
 def test_it_takes_a_post_with_the_csrf_token(alice: User, settings: Settings) -> None:
     browser = log_in(alice, enforce_csrf_checks=True)
     assert browser.get(reverse("realtime:ticket")).status_code == 405

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.internet.tcp import Server
 from zope.interface import implementer
 
-from realtime.servers.intake import Intake, Receive
+from realtime.servers.intake import TOO_BIG, Intake, Receive, count_failed
 
 
 class Home(Protocol):
@@ -144,6 +144,7 @@ class Wire:
         protocol.serverClose = partial(_close, protocol)
         protocol.onPing = self._ping
         protocol.onMessageFrame = self._fragment
+        protocol._fail_connection = self._fail
         protocol.transport.unregisterProducer()
         protocol.transport.registerProducer(self, True)
 
@@ -186,7 +187,13 @@ class Wire:
         if len(self._protocol.message_data or ()) < _MOST_FRAGMENTS:
             WebSocketProtocol.onMessageFrame(self._protocol, payload)
         else:
-            self.cut()
+            self._fail(TOO_BIG, "too many fragments")
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Fail as Autobahn does, where what came is too long or no WebSocket."""
+        if not self._protocol.failedByMe:
+            count_failed(code)
+        WebSocketProtocol._fail_connection(self._protocol, code, reason)
 
     # Twisted's IPushProducer
 

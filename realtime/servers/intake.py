@@ -11,10 +11,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from realtime import metrics
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _PIECE_BYTES = 4096
 _MOST_BYTES = 32_768
+
+TOO_BIG = 1009
+
+
+def count_failed(code: int) -> None:
+    """Count a connection that a server ends because of what came on it, by the code that says why (RFC 6455, 7.4.1)."""
+    if code == TOO_BIG:
+        metrics.drops.add(value="too_big")
+    else:
+        metrics.drops.add(value="not_websocket")
 
 
 class Source(Protocol):

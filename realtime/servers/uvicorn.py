@@ -14,13 +14,12 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from realtime.servers.intake import Intake, Receive
+from realtime.servers.intake import TOO_BIG, Intake, Receive, count_failed
 
 logger = logging.getLogger("realtime.servers")
 
 _LONGEST_MESSAGE = 2**20  # as on daphne; uvicorn's own limit is sixteen times that
 _MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
-_TOO_BIG = 1009
 
 
 def bounded(receive: Receive, send: Any) -> Receive:
@@ -96,7 +95,7 @@ class Protocol(WebSocketsSansIOProtocol):
         if len(self.frames) < _MOST_FRAGMENTS:
             super().handle_cont(event)
             return
-        self.conn.send_close(_TOO_BIG)
+        self.conn.send_close(TOO_BIG)
         self.handle_parser_exception()
 
     # Once a close is under way nothing more may be written, and `write` itself does not look.
@@ -106,6 +105,8 @@ class Protocol(WebSocketsSansIOProtocol):
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is not None and not self.close_sent:
+            count_failed(self.conn.close_sent.code)
         self.realtime_frames.end()
         super().handle_parser_exception()
 

@@ -146,6 +146,31 @@ def test_what_was_not_sent_before_a_reload_is_sent_after_it(visit: Visit, embedd
     expect(again.locator("[data-rt-state]")).to_have_count(0)
 
 
+def test_what_was_removed_before_it_was_acknowledged_is_not_left_as_ones_own_line(
+    visit: Visit, embedded_site: Site
+) -> None:
+    slug = embedded_site.room()
+    alice = Chat(visit(f"/rooms/{slug}/", "alice", rough=True))
+
+    def stand_between(socket: WebSocketRoute) -> None:
+        """Let through what is sent, once, and nothing of what comes back."""
+        server = socket.connect_to_server()
+        server.on_message(lambda text: None if '"foul"' in str(text) or '"seq":1}' in str(text) else socket.send(text))
+
+    alice.page.route_web_socket(re.compile("websocket"), stand_between)
+    alice.page.reload()
+    alice.is_joined().say("foul")
+    expect(alice.page.locator("[data-rt-state=pending]")).to_have_count(1)
+    embedded_site.console.run("while not Room.objects.get(slug=slug).head: pass\nrooms.remove(slug, 1)", slug=slug)
+    again = alice.page.context.new_page()
+    stored = alice.page.evaluate("Object.entries(sessionStorage)")
+    again.goto("/")
+    again.evaluate("(entries) => entries.forEach(([name, value]) => sessionStorage.setItem(name, value))", stored)
+    again.goto(f"/rooms/{slug}/")
+    Chat(again).is_joined().expect_texts(["Message removed."])
+    expect(again.locator("[data-rt-state]")).to_have_count(0)
+
+
 def test_what_the_server_cannot_take_for_long_is_kept_and_tried_again(visit: Visit, embedded_site: Site) -> None:
     slug = embedded_site.room()
     alice = Chat(visit(f"/rooms/{slug}/", "alice", rough=True)).is_joined()

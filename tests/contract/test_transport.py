@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed
 
 from tests.contract.conftest import Connect
-from tests.support.gauges import resident_megabytes
+from tests.support.gauges import metrics, resident_megabytes
 from tests.support.servers import Server
 from tests.support.sites import EMBEDDED, Site
 from tests.support.wsclient import SECONDS, Client
@@ -83,6 +83,10 @@ def text(body: str) -> bytes:
     return bytes([0x81, 0x80 | len(body)]) + MASK + body.encode()
 
 
+async def dropped(server: Server, cause: str) -> float:
+    return (await asyncio.to_thread(metrics, server)).get(f'realtime_drops_total{{cause="{cause}"}}', 0)
+
+
 async def until_closed(reader: asyncio.StreamReader) -> None:
     async with asyncio.timeout(SECONDS):
         try:
@@ -102,6 +106,7 @@ async def test_compression_is_not_negotiated(server: Server) -> None:
 async def test_a_message_beyond_a_mebibyte_ends_its_connection_alone(
     server: Server, connect: Connect, bystander: Client
 ) -> None:
+    before = await dropped(server, "too_big")
     client: Client = await connect(server.url)
     await client.send("x" * (MIB - 100))
     assert (await client.event("refusal")).payload["code"] == "too_large"
@@ -110,13 +115,25 @@ async def test_a_message_beyond_a_mebibyte_ends_its_connection_alone(
             await client.send("x" * (MIB + 1))
             await client.socket.wait_closed()
             await client.send("?")
+    assert await dropped(server, "too_big") == before + 1
     await talks(bystander)
 
 
 async def test_a_message_in_fragments_without_end_ends_its_connection_alone(server: Server, bystander: Client) -> None:
+    before = await dropped(server, "too_big")
     async with line(server) as (reader, writer):
         writer.write(FIRST + MORE * 5000)
         await until_closed(reader)
+    assert await dropped(server, "too_big") == before + 1
+    await talks(bystander)
+
+
+async def test_what_is_no_websocket_frame_ends_its_connection_alone(server: Server, bystander: Client) -> None:
+    before = await dropped(server, "not_websocket")
+    async with line(server) as (reader, writer):
+        writer.write(b"\xff\xff nonsense")
+        await until_closed(reader)
+    assert await dropped(server, "not_websocket") == before + 1
     await talks(bystander)
 
 

@@ -130,6 +130,7 @@ REQUESTS = [
     f"GET /realtime/websocket?vsn=%ff&vsn=2.0.0&vsn=\n{UPGRADE}",
     f"GET /nowhere\n{UPGRADE}",
     f'{SOCKET}\nCookie: sessionid="\\000"; sessionid={"x" * 3000}',
+    *(f'{asked}\nCookie: sessionid="abcdefgh\\000ijk"\n\n' for asked in ("GET /", "POST /realtime/ticket")),
 ]
 
 SEEDS: dict[str, list[bytes]] = {

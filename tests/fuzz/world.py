@@ -16,7 +16,7 @@ from unittest import mock
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.db import connections
+from django.db import DataError, connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.test import override_settings
 
@@ -256,9 +256,18 @@ def _database_in_memory() -> Iterator[None]:
     changes = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "OPTIONS": options}
     connections["default"] = DatabaseWrapper({**own.settings_dict, **changes}, "default")
     try:
-        yield
+        with connections["default"].execute_wrapper(_as_strict_as_postgresql):
+            yield
     finally:
         connections["default"] = own
+
+
+def _as_strict_as_postgresql(execute: Callable[..., Any], sql: str, values: Any, many: bool, context: Any) -> Any:
+    """Take no text with the character NUL."""
+    for row in values or () if many else (values or (),):
+        if any(isinstance(value, str) and "\0" in value for value in row):
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    return execute(sql, values, many, context)
 
 
 def _furnish() -> None:

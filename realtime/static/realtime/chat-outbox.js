@@ -58,10 +58,13 @@ export class Outbox {
   }
 
   async #try(message) {
+    const { room } = this.#page;
     this.#show(message.key, "pending");
     try {
-      await this.#page.room.send("message", { text: message.text }, { key: message.key });
-      this.#show(message.key, "sent");
+      const { seq } = await room.send("message", { text: message.text }, { key: message.key });
+      // What was removed meanwhile has come without its key, or never will.
+      if (seq <= room.seq) this.settle(message.key);
+      else this.#show(message.key, "sent");
     } catch (refusal) {
       this.#show(message.key, "failed", this.#page.words.refusal(refusal));
     }
