@@ -4,20 +4,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.faults.stage import DAPHNE, UVICORN, Serving, patient
 from tests.support import gauges, ledger
-from tests.support.crowd import Crowd
+from tests.support.crowd import Crowd, percentile
 from tests.support.flooder import KINDS, flooding
 from tests.support.sites import EMBEDDED
 
 SHARE = 0.3  # of the length of a fault, for each kind of flood
 SLOWER = 2
-# Both are far above what a busy machine does by itself, and far below what it takes while every frame of a flood is read.
+# All of these are far above what a busy machine does by itself, and far below what it takes while every frame of a flood is read.
 NOTICED_SECONDS = 0.05
+NOTICED_BY_FEW_SECONDS = 0.25
 GROWTH_MEGABYTES = 24
 
 # What a site has by default; and the flooder comes through a proxy, as everybody on the machine itself goes uncounted.
@@ -27,13 +28,29 @@ LIMITS = {
 }  # fmt: skip
 
 
-async def middle(crowd: Crowd, seconds: float) -> float:
-    """Have the crowd talk for a while, and return how long half of what was said took at most; all of it has arrived."""
+class Heard(NamedTuple):
+    """How many seconds half of what was said took at most, and 95 of 100."""
+
+    half: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.half * 1000:.1f} and {self.most * 1000:.1f} ms"
+
+    def noticed(self, calm: "Heard") -> bool:
+        """Say whether it is much more than it was."""
+        half, most = max(SLOWER * calm.half, NOTICED_SECONDS), max(SLOWER * calm.most, NOTICED_BY_FEW_SECONDS)
+        return self.half > half or self.most > most
+
+
+async def heard(crowd: Crowd, seconds: float) -> Heard:
+    """Have the crowd talk for a while, and return how long that took to be heard; all of it has arrived."""
     since = time.monotonic()
     async with crowd.talking(40):
         await asyncio.sleep(seconds)
     await crowd.agreed()
-    return median(crowd.latencies(since))
+    latencies = crowd.latencies(since)
+    return Heard(median(latencies), percentile(latencies, 95))
 
 
 @pytest.mark.alone
@@ -44,20 +61,20 @@ async def test_a_flood_from_one_client_is_not_noticed_by_the_others(
     set_up = await stage(EMBEDDED, (patient(serving),), **LIMITS)
     (server,) = set_up.servers
     (hall,) = set_up.chats(1)
-    medians: dict[str, float] = {}
+    during: dict[str, Heard] = {}
     floods: dict[str, dict[str, int]] = {}
     async with set_up.crowd(24, slugs=[hall], rooms_each=1) as crowd:
-        calm = await middle(crowd, SHARE * seconds)
+        calm = await heard(crowd, SHARE * seconds)
         held = gauges.resident_megabytes(server.pid)
         for number, (kind, (_, cookie)) in enumerate(zip(KINDS, set_up.people(len(KINDS)), strict=True)):
             address = f"203.0.113.{number}"
             async with flooding(url=server.url, cookie=cookie, kind=kind, slug=hall, address=address) as floods[kind]:
-                medians[kind] = await middle(crowd, SHARE * seconds)
+                during[kind] = await heard(crowd, SHARE * seconds)
         grown = gauges.resident_megabytes(server.pid) - held
         await ledger.audit(set_up.site, crowd)
-    said = ", ".join(f"{kind} {value * 1000:.1f}" for kind, value in medians.items())
-    set_up.note(f"{serving}: half is heard within {calm * 1000:.1f} ms; during a flood of {said}; {grown:.0f} MB more")
+    said = ", ".join(f"{kind} {taken}" for kind, taken in during.items())
+    set_up.note(f"{serving}: half and 95 of 100 are heard within {calm}; during a flood of {said}; {grown:.0f} MB more")
     assert all(flood["connections"] for flood in floods.values()), floods
-    noticed = {kind: value for kind, value in medians.items() if value > max(SLOWER * calm, NOTICED_SECONDS)}
-    assert not noticed, f"half was heard within {calm:.3f} s before, and {noticed} during floods"
+    noticed = {kind: str(taken) for kind, taken in during.items() if taken.noticed(calm)}
+    assert not noticed, f"half and 95 of 100 were heard within {calm} before, and {noticed} during floods"
     assert grown < GROWTH_MEGABYTES
