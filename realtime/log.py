@@ -32,6 +32,7 @@ logger = logging.getLogger("realtime.kinds")
 _FEW_ROWS = 16
 _TRIM_EVERY = 64
 _TRIM_AT_MOST = 1000
+_MOST_DAYS = 366_000  # a thousand years: the calendar has a beginning
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -358,7 +359,7 @@ def _trim_if_due(row: Room, first_head: int) -> None:
 def _too_old(row: Room, now: datetime) -> datetime:
     """Return the moment before which an event of this room is too old, as the database writes it."""
     days = conf.current().KEEP_DAYS if row.keep_days is None else row.keep_days
-    return statements.storable_at(now - timedelta(days=days))
+    return statements.storable_at(now - timedelta(days=min(days, _MOST_DAYS)))
 
 
 def _trim_by_age(row: Room, now: datetime) -> int:

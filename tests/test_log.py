@@ -368,6 +368,11 @@ def test_how_old_is_the_settings_word_where_the_room_has_none(settings: Settings
     assert (rows.events(room), len(rows.events(for_ever))) == ([], 1)
 
 
+def test_a_room_that_keeps_for_longer_than_there_are_days_keeps_others_from_nothing() -> None:
+    log.append([said(rows.room(keep_days=2**31 - 1)), said(rows.room(keep_days=1))])
+    assert log.trim(timezone.now() + timedelta(days=2)) == 1
+
+
 def test_the_newest_event_may_be_trimmed_and_the_seq_goes_on() -> None:
     room = rows.room(keep_days=1)
     log.append([said(room), said(room)])

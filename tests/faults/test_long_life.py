@@ -226,8 +226,9 @@ def rows() -> tuple[int, int, int]:
 async def comes_to_rest(node: nodes.Node) -> None:
     """Nobody is here, and once what they left behind is written down, nothing of theirs is left."""
     async with asyncio.timeout(SECONDS):
-        for batcher in (node._writer, node._doors, node._reader, node._clerk):
+        for batcher in (node._writer, node._doors, node._reader, node._keeper, node._clerk):
             await batcher._idle.wait()  # type: ignore[attr-defined]
+        await node.hub._bus.bell.flush(SECONDS)
         await asyncio.gather(*node.hub._tasks)
         await asyncio.sleep(0)  # for what they are followed by
     assert (node.hub.rooms, node.connections, node.hub._tasks) == ({}, set(), set())
