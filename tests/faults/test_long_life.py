@@ -161,6 +161,9 @@ async def an_hour_passes(node: nodes.Node) -> None:
             pytest.fail(f"{work.__qualname__}: {refusal}")
 
 
+POOLS_THREADS = 8  # writer, doors, clerk and moderator with one, reader and keeper with two
+
+
 @dataclass(frozen=True)
 class Weight:
     """What the process holds: blocks of memory that Python has handed out, objects by type, megabytes."""
@@ -168,25 +171,31 @@ class Weight:
     blocks: int
     objects: Counter[str]
     megabytes: float
-    tasks: int
+    tasks: Counter[str]
     threads: int
 
     @classmethod
     async def now(cls, node: nodes.Node) -> "Weight":
         """After what is under way has come to its end."""
         await eventually(lambda: not node.hub._tasks, SECONDS, "the hub's tasks have ended")
+        await node._clerk.finish()
+        await node.hub._bus.bell.flush(SECONDS)
         await settle()
         gc.collect()
         objects = Counter(type(each).__qualname__ for each in gc.get_objects())
         megabytes = gauges.resident_megabytes(os.getpid())
-        return cls(sys.getallocatedblocks(), objects, megabytes, len(asyncio.all_tasks()), threading.active_count())
+        tasks = Counter(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+        # A pool starts its next thread when it first has need of it, and never has more than it was made with.
+        threads = [thread for thread in threading.enumerate() if not thread.name.startswith("realtime-")]
+        assert threading.active_count() - len(threads) <= POOLS_THREADS
+        return cls(sys.getallocatedblocks(), objects, megabytes, tasks, len(threads))
 
     def is_no_more_than(self, other: "Weight", blocks: int) -> None:
         """`blocks`: how many more are the noise of lists and dictionaries that were just resized."""
         grown = {name: number for name, number in (self.objects - other.objects).items() if number > 20}
         assert self.blocks - other.blocks < blocks, f"{self.blocks - other.blocks} more blocks, of objects {grown}"
         assert self.megabytes - other.megabytes < 10
-        assert self.tasks <= other.tasks
+        assert not self.tasks - other.tasks
         assert self.threads <= other.threads
 
 
@@ -228,7 +237,6 @@ async def comes_to_rest(node: nodes.Node) -> None:
     async with asyncio.timeout(SECONDS):
         for batcher in (node._writer, node._doors, node._reader, node._keeper, node._clerk):
             await batcher._idle.wait()  # type: ignore[attr-defined]
-        await node.hub._bus.bell.flush(SECONDS)
         await asyncio.gather(*node.hub._tasks)
         await asyncio.sleep(0)  # for what they are followed by
     assert (node.hub.rooms, node.connections, node.hub._tasks) == ({}, set(), set())
