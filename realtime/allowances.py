@@ -12,11 +12,16 @@ from realtime.conf import Settings
 from realtime.errors import TooManyConnections
 from realtime.limits import Bucket
 
+# Heartbeats, joins, ephemeral commands and mistakes come on top of commands.
+FRAMES_PER_COMMAND = 4
+
 _REMEMBERED = 2000
 _ROOMS = 500
 
 # Rooms are joined once a tab, so this many tabs that are in every room may come back at once.
 _TABS = 5
+
+_FLOOD_SECONDS = 10.0
 
 # Who floods is asked to come back so often within so many seconds, and then to stay away.
 _RETURNS = 2
@@ -26,14 +31,22 @@ _RETURNS_SECONDS = 600.0
 class Allowance:
     """One person's. What few need is made when it is needed."""
 
-    __slots__ = ("_ephemerals", "_joins", "_returns", "_rooms", "commands", "connections", "person")
+    __slots__ = (
+        "_ephemerals", "_joins", "_patience", "_returns", "_rooms", "commands", "connections", "frames", "person",
+    )  # fmt: skip
 
     def __init__(self, person: Person, settings: Settings, now: float) -> None:
         self.person = person
         self.connections = 0
         self.commands = Bucket(settings.PERSON_COMMANDS_PER_SECOND, settings.PERSON_COMMANDS_BURST, now)
+        self.frames = Bucket(
+            FRAMES_PER_COMMAND * settings.PERSON_COMMANDS_PER_SECOND,
+            FRAMES_PER_COMMAND * settings.PERSON_COMMANDS_BURST + _TABS * settings.MAX_ROOMS,
+            now,
+        )
         self._ephemerals: Bucket | None = None
         self._joins: Bucket | None = None
+        self._patience: Bucket | None = None
         self._returns: Bucket | None = None
         self._rooms: dict[int, Bucket] | None = None
 
@@ -50,6 +63,13 @@ class Allowance:
             burst = settings.PERSON_COMMANDS_BURST + _TABS * settings.MAX_ROOMS
             self._joins = Bucket(settings.PERSON_COMMANDS_PER_SECOND, burst, now)
         return self._joins
+
+    def patience(self, now: float) -> Bucket:
+        """Return how often they may be refused, or held up, for being too fast."""
+        if self._patience is None:
+            most = conf.current().FLOOD_REFUSALS
+            self._patience = Bucket(most / _FLOOD_SECONDS, most, now)
+        return self._patience
 
     def returns(self, now: float) -> Bucket:
         """Return how often one who floods may come back."""

@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     FLOOD_REFUSALS: Annotated[
         int,
         Meta(
-            ge=0, description="Times in 10 s that a client may be too fast before it is closed (4005); 0: any number."
+            ge=0,
+            description="Times in 10 s that a person may be too fast; then who goes on is closed (4005); 0: any number.",
         ),
     ] = 100
     UNJOINED_SECONDS: Annotated[

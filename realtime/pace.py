@@ -1,42 +1,39 @@
 """How fast one client may go: its own allowances, next to those that it shares with its person's other connections.
 
 Commands, ephemeral ones and joins that come too fast are refused, each kind by itself. Frames that come too fast, whatever is in
-them, are read more slowly. A client that goes on all the same is flooding. Time is an argument.
+them, are read more slowly. A client that goes on all the same is flooding, and so is one whose person has done so on other
+connections: fifty that flood together are not let do fifty times as much. Time is an argument.
 """
 
 from __future__ import annotations
 
 from realtime import limits
-from realtime.allowances import Allowance
+from realtime.allowances import FRAMES_PER_COMMAND, Allowance
 from realtime.conf import Settings
 from realtime.errors import RateLimited
 from realtime.limits import Bucket
 
-# Heartbeats, joins, ephemeral commands and mistakes come on top of commands.
-_FRAMES_PER_COMMAND = 4
-_FLOOD_SECONDS = 10.0
-
 
 class Pace:
-    """`shared` is the person's, `flooding` says that it has been refused or held up too often within ten seconds."""
+    """`shared` is the person's, `flooding` says that they were refused or held up too often within ten seconds, here at last."""
 
-    __slots__ = ("_commands", "_frames", "_joins", "_most", "_patience", "flooding", "shared")
+    __slots__ = ("_commands", "_frames", "_joins", "flooding", "shared")
 
     def __init__(self, settings: Settings, shared: Allowance, now: float) -> None:
         rate, burst = settings.COMMANDS_PER_SECOND, settings.COMMANDS_BURST
         self.shared = shared
         self._commands = Bucket(rate, burst, now)
-        self._frames = Bucket(rate * _FRAMES_PER_COMMAND, burst * _FRAMES_PER_COMMAND + settings.MAX_ROOMS, now)
+        self._frames = Bucket(rate * FRAMES_PER_COMMAND, burst * FRAMES_PER_COMMAND + settings.MAX_ROOMS, now)
         # Apart from the commands, and wide enough for a client that comes back to all of its rooms at once.
         self._joins = Bucket(rate, burst + settings.MAX_ROOMS, now)
-        self._most = settings.FLOOD_REFUSALS
-        self._patience: Bucket | None = None
         self.flooding = False
 
     def frame(self, now: float) -> float:
         """Count a frame, and return for how many seconds it should wait; nothing more is to be read meanwhile."""
-        wait = self._frames.wait(now)
+        shared = self.shared.frames
+        wait = max(self._frames.wait(now), shared.wait(now))
         self._frames.spend()
+        shared.spend()
         if wait:
             self._strain(now)
         return wait
@@ -66,7 +63,5 @@ class Pace:
             raise RateLimited(wait)
 
     def _strain(self, now: float) -> None:
-        if self._patience is None:
-            self._patience = Bucket(self._most / _FLOOD_SECONDS, self._most, now)
-        if self._patience.take(now):
+        if self.shared.patience(now).take(now):
             self.flooding = True

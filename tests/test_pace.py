@@ -116,6 +116,12 @@ def test_frames_beyond_the_burst_wait_their_turn_whatever_is_in_them(paces: Pace
     assert [pace.frame(0.0), pace.frame(0.25), pace.frame(0.5)] == [0.25] * 3
 
 
+def test_a_persons_connections_share_their_frames_and_a_few_of_them_come_back_to_every_room(paces: Paces) -> None:
+    everyone = paces(5)
+    assert not any(pace.frame(0.0) for pace in everyone for _ in range(4 + 7))
+    assert [pace.frame(0.0) for pace in everyone] == [0.25, 0.5, 0.75, 1.0, 1.25]
+
+
 def test_who_is_refused_again_and_again_is_flooding(paces: Paces) -> None:
     (pace,) = paces()
     assert allowed(pace.command, 3 + 10) == 3
@@ -131,6 +137,15 @@ def test_who_is_held_up_again_and_again_is_flooding(paces: Paces) -> None:
     assert not pace.flooding
     pace.frame(0.0)
     assert pace.flooding
+
+
+def test_who_is_refused_on_many_connections_is_flooding_on_each_that_goes_on(paces: Paces) -> None:
+    *some, other, last = paces(5)
+    assert sum(allowed(pace.command, 5) for pace in some) == 5
+    assert not any(pace.flooding for pace in some)
+    assert not allowed(other.command, 1)
+    assert other.flooding
+    assert not last.flooding
 
 
 def test_who_is_refused_now_and_then_is_not(paces: Paces) -> None:

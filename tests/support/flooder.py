@@ -1,8 +1,11 @@
 """A client that sends as fast as the machine can, in a process of its own: `python -m tests.support.flooder` and a JSON object.
 
 It joins its room once, then writes one kind of frame again and again, reads what it is told without a look at it, and connects
-again at once whenever it is cut off. A flood of connections is many of these at a time, each gone as soon as it is let in. It
-stops when its input ends, and says how much it sent and how often it connected.
+again at once whenever it is cut off. A flood of `sockets` is more of these at a time than one person may have; one of `connects`
+is many, each gone as soon as it is let in. It stops when its input ends, and says how much it sent and how often it connected.
+
+It is told `url`, `cookie`, `kind`, `slug` and `address`; and of a server that speaks something else, the `path` and the `text` to
+send there, without a join.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,10 +21,11 @@ from tests.support.console import ROOT
 
 _MASK = bytes(4)  # a mask of zeros leaves the payload as it is
 _AT_ONCE = 65_536
-_LINES = 32
-KINDS = ("messages", "typing", "heartbeats", "large", "too-large", "joins", "malformed", "connects")
+_LINES = {"connects": 32, "sockets": 64}
+KINDS = ("messages", "typing", "heartbeats", "large", "too-large", "joins", "malformed", "connects", "sockets")
+_PATH = "/realtime/websocket?vsn=2.0.0"
 _UPGRADE = (
-    "GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "Cookie: {cookie}\r\nX-Forwarded-For: {address}\r\n\r\n"
 )
@@ -39,8 +43,8 @@ def frame(text: str) -> bytes:
     return head + _MASK + payload
 
 
-def packet(kind: str, topic: str) -> bytes:
-    """What is sent again and again, as large as one write should be."""
+def texts(kind: str, topic: str) -> list[str]:
+    """What is sent again and again; nothing where one only connects."""
     # A number that is no moment is left out where latencies are looked at.
     kinds: dict[str, list[Any]] = {
         "messages": [["1", "2", topic, "message", {"text": "nan"}]],
@@ -51,8 +55,14 @@ def packet(kind: str, topic: str) -> bytes:
         "joins": [["1", "1", topic, "phx_join", {}], ["1", "2", topic, "phx_leave", {}]],
         "malformed": ["{"],
         "connects": [],
+        "sockets": [["1", "2", topic, "message", {"text": "nan"}]],
     }
-    frames = b"".join(frame(text if isinstance(text, str) else json.dumps(text)) for text in kinds[kind])
+    return [text if isinstance(text, str) else json.dumps(text) for text in kinds[kind]]
+
+
+def packet(texts: Sequence[str]) -> bytes:
+    """Frames of these, as many as one write should have."""
+    frames = b"".join(map(frame, texts))
     return frames * max(1, _AT_ONCE // max(1, len(frames)))
 
 
@@ -60,14 +70,17 @@ class Flooder:
     """`told` holds everything that a flood is made of."""
 
     def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
-        self._packet = packet(told["kind"], f"room:{told['slug']}")
+        topic = f"room:{told['slug']}"
+        alien = "text" in told
+        self._told = {"path": _PATH, **told}
+        self._join = b"" if alien else frame(json.dumps(["1", "1", topic, "phx_join", {}]))
+        self._packet = packet([told["text"]] if alien else texts(told["kind"], topic))
         self.sent = 0
         self.connected = 0
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as lines:
-            for _ in range(1 if self._packet else _LINES):
+            for _ in range(_LINES.get(self._told["kind"], 1)):
                 lines.create_task(self._again_and_again())
 
     async def _again_and_again(self) -> None:
@@ -84,7 +97,7 @@ class Flooder:
             writer.write(_UPGRADE.format(host=host.netloc, **self._told).encode())
             await reader.readuntil(b"\r\n\r\n")
             self.connected += 1
-            writer.write(frame(json.dumps(["1", "1", f"room:{self._told['slug']}", "phx_join", {}])))
+            writer.write(self._join)
             if not self._packet:
                 return
             reading = asyncio.create_task(_read(reader))
@@ -110,13 +123,17 @@ async def _read(reader: asyncio.StreamReader) -> None:
             pass
 
 
+def command(**told: Any) -> list[str]:
+    """How to start one. It says a line when it has begun."""
+    return [sys.executable, "-m", "tests.support.flooder", json.dumps(told)]
+
+
 @contextlib.asynccontextmanager
 async def flooding(**told: Any) -> AsyncIterator[dict[str, int]]:
     """Have the server at `url` flooded meanwhile; what was sent stands in what this gives, afterwards."""
     result: dict[str, int] = {}
-    command = [sys.executable, "-m", "tests.support.flooder", json.dumps(told)]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+    process = await asyncio.create_subprocess_exec(*command(**told), cwd=ROOT, stdin=pipe, stdout=pipe)
     assert process.stdout is not None
     try:
         await process.stdout.readline()  # it has begun
