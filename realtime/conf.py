@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(ge=0, description="Connections opened a second from one address, on average; 0 is without limit.")
     ] = 20.0
     CONNECTS_BURST: Annotated[
-        int, Meta(ge=1, description="Connections that an address may open at once; the next ones wait some seconds.")
+        int, Meta(ge=1, description="Connections that an address may open within two seconds; the next ones wait.")
     ] = 100
     TRUSTED_PROXIES: Annotated[
         tuple[str, ...], Meta(description="Networks of the site's own proxies, whose X-Forwarded-For is believed.")

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 _NAMES = 2000
 
+# Of those who come at once so few come in abreast, the rest within so many seconds: nobody else waits behind all of them.
+_ABREAST = 5
+_BURST_SECONDS = 2.0
+
 
 class Bucket:
     """Allows `rate` takings a second on average, and `burst` of them at once.
@@ -87,32 +91,36 @@ class Tally:
 
 
 class Turnstile:
-    """Lets `rate` a second through under each name, and `burst` of them at once; the next ones wait, at most `patience` seconds.
+    """Lets `rate` a second through under each name, and `burst` of them within a moment; the next ones wait, `patience` at most.
 
     The names that came last are remembered. What has no name does not wait.
     """
 
-    __slots__ = ("_buckets", "_burst", "_patience", "_rate")
+    __slots__ = ("_burst", "_names", "_patience", "_rate", "_stride")
 
     def __init__(self, rate: float, burst: float, patience: float) -> None:
         self._rate = rate
         self._burst = burst
         self._patience = patience
-        self._buckets: dict[str, Bucket] = {}
+        self._stride = max(rate, burst / _BURST_SECONDS)
+        self._names: dict[str, tuple[Bucket, Bucket]] = {}
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._names)
 
     def enter(self, name: str | None, now: float) -> tuple[float, bool]:
         """Return how many seconds one more has to wait, and whether it may come in then."""
         if name is None or self._rate <= 0:
             return 0.0, True
-        bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst, now)
-        self._buckets[name] = bucket
-        if len(self._buckets) > _NAMES:
-            del self._buckets[next(iter(self._buckets))]
-        wait = bucket.wait(now)
+        buckets = self._names.pop(name, None)
+        if buckets is None:
+            buckets = Bucket(self._rate, self._burst, now), Bucket(self._stride, _ABREAST, now)
+        self._names[name] = buckets
+        if len(self._names) > _NAMES:
+            del self._names[next(iter(self._names))]
+        wait = max(bucket.wait(now) for bucket in buckets)
         if wait > self._patience:
             return self._patience, False
-        bucket.spend()
+        for bucket in buckets:
+            bucket.spend()
         return wait, True

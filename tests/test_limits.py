@@ -1,5 +1,6 @@
 """Token buckets, and how many of a kind."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,14 @@ def test_who_comes_too_fast_waits_a_little_and_beyond_patience_stays_out() -> No
     assert came == [(0.0, True)] * 3 + [(0.5, True), (1.0, True), (1.0, False), (1.0, False)]
     assert turnstile.enter("b", 0.0) == (0.0, True)
     assert turnstile.enter("a", 1.0) == (0.5, True)
+
+
+def test_of_a_burst_a_few_come_in_at_once_and_the_others_within_two_seconds() -> None:
+    turnstile = Turnstile(rate=20.0, burst=100, patience=4.0)
+    waits = [turnstile.enter("a", 0.0)[0] for _ in range(100)]
+    assert waits[:5] == [0.0] * 5
+    assert waits[5:] == pytest.approx([number / 50 for number in range(1, 96)])
+    assert turnstile.enter("a", 0.0)[0] == pytest.approx(96 / 50)
 
 
 def test_no_name_and_no_rate_let_everybody_through_at_once() -> None:
