@@ -95,6 +95,10 @@ class Running:
         """The processes by what they are, of which `server` is the subject's own."""
         return {"server": [server.pid for server in self.servers], **self._services.processes()}
 
+    @property
+    def hosts(self) -> list[str]:
+        return [f"{HOST}:{port}" for port in self.ports]
+
     def start(self, port: int | None = None) -> None:
         """Start one more process."""
         port = port or free_port()
@@ -120,8 +124,7 @@ class Running:
         return ports
 
     def begin(self) -> None:
-        urls = [f"ws://{HOST}:{port}" for port in self.ports]
-        self.load.order("begin", dialect=self.subject.dialect, urls=urls)
+        self.load.order("begin", dialect=self.subject.dialect, urls=[f"ws://{host}" for host in self.hosts])
 
     def join(self, count: int, rooms: Sequence[str] = ("r0",), at_once: int = 50, **more: Any) -> dict[str, Any]:
         """Open so many clients, spread over the rooms. Every one of them must get in."""

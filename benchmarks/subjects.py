@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parent
 PEERS = FOLDER / "peers"
 
 OURS = "benchmarks.site.settings"
+LIMITED = "benchmarks.site.limited"
 CHANNELS = "benchmarks.peers.channels_chat.settings"
 
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
@@ -42,7 +43,7 @@ class Subject:
 
     @property
     def ours(self) -> bool:
-        return self.settings == OURS
+        return self.settings in {OURS, LIMITED}
 
     @property
     def has_sessions(self) -> bool:
@@ -64,6 +65,10 @@ class Subject:
 
     def on_postgres(self) -> Subject:
         return replace(self, name=f"{self.name}, PostgreSQL", postgres=True)
+
+    def limited(self) -> Subject:
+        """Return the same with the limits that every site has."""
+        return replace(self, name=f"{self.name}, limited", settings=LIMITED)
 
     def on_redis(self, layer: str = PUBSUB) -> Subject:
         return replace(self, layer=layer)

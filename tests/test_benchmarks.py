@@ -22,6 +22,7 @@ QUESTIONS = {
     "memory",
     "resume",
     "processes",
+    "floods",
     "pageview",
 }
 

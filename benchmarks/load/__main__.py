@@ -17,6 +17,7 @@ import uvloop
 from benchmarks import machine
 from benchmarks.load import dialects
 from benchmarks.load.swarm import Client, Swarm
+from benchmarks.load.talk import Talk
 from benchmarks.load.window import Choose, Window
 
 
@@ -71,6 +72,12 @@ class Load:
         members = [self._swarm.rooms[room] for room in rooms or list(self._swarm.rooms)]
         choose = _pinned(members) if pinned else _rotating(members)
         return await Window(self._swarm, name, in_flight, choose).measure(warm_up, seconds, processes)
+
+    async def talk(self, per_second: float, seconds: float, patience: float) -> dict[str, Any]:
+        """Say so much in all rooms in turn, each message by the next member, whatever becomes of the one before."""
+        assert self._swarm is not None
+        talk = Talk(self._swarm, "message", _rotating(list(self._swarm.rooms.values())))
+        return await talk.measure(per_second, seconds, patience)
 
     async def close(self) -> dict[str, Any]:
         if self._swarm is not None:

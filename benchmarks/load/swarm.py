@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from benchmarks.load.dialects import MARK, MARK_DIGITS, Dialect
+from benchmarks.load.talk import Talk
 from benchmarks.load.window import Window
 
 _TEXT = WSMsgType.TEXT
@@ -79,7 +80,7 @@ class Swarm:
     def __init__(self, dialect: Dialect, urls: Sequence[str]) -> None:
         self.dialect = dialect
         self.rooms: dict[str, list[Client]] = {}
-        self.window: Window | None = None
+        self.window: Window | Talk | None = None
         self.disconnected = 0
         self.failures: list[str] = []
         self._urls = itertools.cycle(urls)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.load.swarm import Client, Swarm
 
 _LOST_SECONDS = 30.0
-_numbers = itertools.count(1)
+numbers = itertools.count(1)
 _now = time.perf_counter_ns
 
 
@@ -110,7 +110,7 @@ class Window:
             self._send(flight.lane)
 
     def _send(self, lane: int) -> None:
-        number = next(_numbers)
+        number = next(numbers)
         sender, hearers = self._choose(lane)
         flight = self._flights[number] = _Flight(lane, hearers + self._swarm.dialect.acknowledges)
         body = self._swarm.dialect.message(self._name, sender.room, marked(number))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bench import Bench
-from benchmarks.questions import append, connect, fanout, growth, pageview, processes, resume, spread
+from benchmarks.questions import append, connect, fanout, floods, growth, pageview, processes, resume, spread
 from benchmarks.results import Answer
 
 ALL: dict[str, Callable[[Bench], list[Answer]]] = {
@@ -14,5 +14,6 @@ ALL: dict[str, Callable[[Bench], list[Answer]]] = {
     "connect": connect.ask,
     "resume": resume.ask,
     "processes": processes.ask,
+    "floods": floods.ask,
     "pageview": pageview.ask,
 }
