@@ -60,7 +60,7 @@ async def test_what_comes_a_little_at_a_time_goes_straight_through() -> None:
 async def test_of_one_large_read_only_a_piece_is_looked_at_until_that_is_taken() -> None:
     server, intake = made()
     intake.came(FRAME * 10_000)
-    assert (server.reading, len(server.waiting)) == (False, 4096 // len(FRAME))
+    assert (server.reading, len(server.waiting)) == (False, 1024 // len(FRAME))
     most = 0
     for _ in range(10_000):
         assert (await intake.receive())["text"] == FRAME

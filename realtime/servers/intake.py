@@ -15,7 +15,7 @@ from realtime import metrics
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-_PIECE_BYTES = 4096
+_PIECE_BYTES = 1024
 _MOST_BYTES = 32_768
 
 TOO_BIG = 1009
