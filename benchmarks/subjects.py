@@ -22,7 +22,7 @@ CORE = "channels_redis.core.RedisChannelLayer"
 _DAPHNE = ("{python}", "-m", "daphne", "-b", "127.0.0.1", "-p", "{port}")
 _UVICORN = ("{python}", "-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
 _UNCOMPRESSED = ("--ws-per-message-deflate", "false")
-_LANE = ("--ws", "realtime.servers.uvicorn:Protocol")
+_LANE = ("--ws", "realtime.servers.uvicorn:Protocol", "--http", "realtime.servers.uvicorn:HTTPProtocol")
 _SITE = "project.asgi:application"
 _CHAT = "benchmarks.peers.channels_chat.asgi:application"
 
@@ -85,7 +85,7 @@ def _gem_folders() -> list[Path]:
     ]
 
 
-LANE = Subject("realtime, uvicorn lane", "realtime", (*_UVICORN, *_LANE, *_UNCOMPRESSED, _SITE), OURS)
+LANE = Subject("realtime, uvicorn lane", "realtime", (*_UVICORN, *_LANE, _SITE), OURS)
 PORTABLE = Subject("realtime, uvicorn", "realtime", (*_UVICORN, *_UNCOMPRESSED, _SITE), OURS)
 DAPHNE = Subject("realtime, daphne", "realtime", (*_DAPHNE, _SITE), OURS)
 

@@ -41,7 +41,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 9  joined.py       a client in a room: what it was let in with, what it missed, what it may ask
 9  connection.py   one client, no transport: receive(text) in, frames out
 10 lanes.py        the ways out of a WebSocket: ASGI send, or a server's direct write
-10 servers/        fast lanes into particular ASGI servers, and how far these read ahead
+10 servers/        fast lanes into particular ASGI servers, and what these leave unbounded
 11 consumers.py    the WebSocket transport
 11 views.py        health and metrics
 11 api.py          for clients, over HTTP: tickets, and a backend's commands

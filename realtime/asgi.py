@@ -9,6 +9,7 @@ application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": r
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,6 +29,10 @@ def websocket(*routes: Any) -> Application:
     A token opens our own route to pages from elsewhere (`realtime.consumers`). A site's routes know of no tokens, and any page
     can show one that is made up: there it opens nothing.
     """
+    if "daphne.server" in sys.modules:
+        from realtime.servers import daphne_requests  # which is large, and nothing to other servers
+
+        daphne_requests.bound_when_running()
     everything: Any = URLRouter([*routes, *websocket_urlpatterns, _anywhere(_refuse)])
     ours: Any = URLRouter([*websocket_urlpatterns, _anywhere(_refuse_page)])
 

@@ -177,6 +177,23 @@ def check_proxies(**kwargs: Any) -> list[checks.CheckMessage]:
     ]
 
 
+@checks.register("realtime", deploy=True)
+def check_compression(**kwargs: Any) -> list[checks.CheckMessage]:
+    """W011: compression makes frames differ by connection, so that the fast lane, though it is on, is not taken by browsers."""
+    found = _found()
+    if not (found.COMPRESSION and found.FAST_LANES):
+        return []
+    hint = (
+        "Take COMPRESSION out of REALTIME. Where bandwidth is dearer than CPU, add "
+        '"realtime.W011" to SILENCED_SYSTEM_CHECKS.'
+    )
+    return [
+        checks.Warning(
+            "COMPRESSION is on while FAST_LANES is: browsers cannot have the fast lane.", hint=hint, id="realtime.W011"
+        )
+    ]
+
+
 def _found() -> conf.Settings:
     """Return the settings, or the defaults where E001 says what is wrong with them."""
     try:

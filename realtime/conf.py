@@ -70,6 +70,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     CONNECTS_BURST: Annotated[
         int, Meta(ge=1, description="Connections that an address may open within two seconds; the next ones wait.")
     ] = 100
+    MAX_UNFINISHED_REQUESTS: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Unfinished requests that a process holds, at most a quarter of its files; beyond, the oldest is cut.",
+        ),
+    ] = 256
+    REQUEST_HEADER_SECONDS: Annotated[
+        float, Meta(gt=0, description="How long the headers of a request, or of a handshake, may take.")
+    ] = 10.0
     TRUSTED_PROXIES: Annotated[
         tuple[str, ...], Meta(description="Networks of the site's own proxies, whose X-Forwarded-For is believed.")
     ] = ()
@@ -130,6 +140,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         bool,
         Meta(description="Write frames straight to the transport where the server allows; false: ASGI `send` only."),
     ] = True
+    COMPRESSION: Annotated[
+        bool,
+        Meta(
+            description="Compress frames on uvicorn's lane, which are then written through ASGI `send`; never on daphne."
+        ),
+    ] = False
     CHANNEL_LAYER: Annotated[str, Meta(description="The alias in CHANNEL_LAYERS that rings the other processes.")] = (
         "default"
     )

@@ -91,6 +91,7 @@ UNSAFE = [
     ("realtime.W008", {"SECURE_PROXY_SSL_HEADER": None}),
     ("realtime.W009", {"REALTIME": {"METRICS_TOKEN": "t" * 19, "TRUSTED_PROXIES": ["127.0.0.1"]}}),
     ("realtime.W010", {"REALTIME": {}}),
+    ("realtime.W011", {"REALTIME": {"TRUSTED_PROXIES": ["127.0.0.1"], "COMPRESSION": True}}),
     ("realtime.W010", IN_THE_OPEN | {"REALTIME": {}, "USE_X_FORWARDED_HOST": True}),
     ("realtime.W010", IN_THE_OPEN | {"REALTIME": {}, "USE_X_FORWARDED_PORT": True}),
 ]
@@ -126,6 +127,11 @@ def test_an_old_daphne_is_named(
 
 def test_metrics_without_a_token_are_closed_and_not_warned_of(settings: Settings) -> None:
     assert deployed(settings, REALTIME={"TRUSTED_PROXIES": ["127.0.0.1"]}) == []
+
+
+def test_compression_without_fast_lanes_is_not_warned_of(settings: Settings) -> None:
+    wanted = {"TRUSTED_PROXIES": ["127.0.0.1"], "COMPRESSION": True, "FAST_LANES": False}
+    assert deployed(settings, REALTIME=wanted) == []
 
 
 def test_without_a_proxy_none_has_to_be_named(settings: Settings) -> None:

@@ -1,4 +1,6 @@
-"""What happens when a server is started in a way that the fast lanes cannot work with."""
+"""What hangs on how a server is started: compression, and what it logs."""
+
+import json
 
 import pytest
 from websockets.asyncio.client import connect as open_socket
@@ -8,20 +10,20 @@ from tests.support.gauges import resident_megabytes
 from tests.support.sites import Site
 from tests.support.wsclient import Client
 
-WARNING = "WARNING realtime.servers: Compression is on"
+PATH = "/realtime/websocket?vsn=2.0.0"
+COMPRESSED = json.dumps({"REALTIME": {"COMPRESSION": True}})
 
 
-@pytest.mark.parametrize(("compression", "times"), [("true", 1), ("false", 0)])
-async def test_uvicorns_lane_says_once_that_compression_is_on(
-    embedded_site: Site, compression: str, times: int
+@pytest.mark.parametrize(("settings", "option", "extensions"), [("{}", "true", 0), (COMPRESSED, "false", 1)])
+async def test_whether_uvicorns_lane_compresses_is_the_apps_decision(
+    embedded_site: Site, settings: str, option: str, extensions: int
 ) -> None:
-    options = ["--ws", "realtime.servers.uvicorn:Protocol", "--ws-per-message-deflate", compression]
-    server = embedded_site.serve("uvicorn", options)
-    for _ in range(2):
-        async with await Client.connect(server.url) as client:
-            assert (await client.heartbeat()).ok
+    server = embedded_site.serve("uvicorn-lane", ["--ws-per-message-deflate", option], TEST_SETTINGS=settings)
+    async with open_socket(server.ws_url + PATH, proxy=None) as socket:
+        assert len(socket.protocol.extensions) == extensions
+        await socket.send('[null,"1","phoenix","heartbeat",{}]')
+        assert "phx_reply" in await socket.recv()
     server.stop()
-    assert server.log.count(WARNING) == times
 
 
 async def test_at_debug_level_uvicorns_lane_logs_no_secret_of_a_handshake_or_a_join(embedded_site: Site) -> None:
@@ -39,12 +41,12 @@ async def test_at_debug_level_uvicorns_lane_logs_no_secret_of_a_handshake_or_a_j
 
 
 async def test_a_compression_bomb_ends_its_connection_alone(embedded_site: Site) -> None:
-    """Where a site leaves uvicorn's compression on: what is sent may be a thousand times as large when it is unpacked."""
-    options = ["--ws", "realtime.servers.uvicorn:Protocol", "--ws-per-message-deflate", "true"]
-    options += ["--ws-max-size", "1048576"]
-    server = embedded_site.serve("uvicorn", options)
-    url = server.url.replace("http", "ws", 1) + "/realtime/websocket?vsn=2.0.0"
-    async with await Client.connect(server.url) as bystander, open_socket(url, proxy=None) as socket:
+    """Where a site turns compression on: what is sent may be a thousand times as large when it is unpacked."""
+    server = embedded_site.serve("uvicorn-lane", TEST_SETTINGS=COMPRESSED)
+    async with (
+        await Client.connect(server.url) as bystander,
+        open_socket(server.ws_url + PATH, proxy=None) as socket,
+    ):
         assert socket.protocol.extensions
         before = resident_megabytes(server.pid)
         await socket.send("x" * 64 * 2**20)

@@ -1,25 +1,32 @@
-"""The fast lane into uvicorn: `--ws realtime.servers.uvicorn:Protocol --ws-per-message-deflate false`.
+"""The fast lane into uvicorn: `--ws realtime.servers.uvicorn:Protocol --http realtime.servers.uvicorn:HTTPProtocol`.
 
-A subclass of uvicorn's own WebSocket protocol that lets frames that are built already be written straight to the transport.
-Where compression was negotiated the frames differ by connection, so the lane says that it is not usable and ASGI `send` is.
+The first is a subclass of uvicorn's own WebSocket protocol that lets frames that are built already be written straight to the
+transport. Whether it compresses is the app's decision (`COMPRESSION`), whatever `--ws-per-message-deflate` says: the frames then
+differ by connection, so the lane says that it is not usable, and ASGI `send` is.
+
+The second bounds what uvicorn does not: requests, and so handshakes, that are begun and not ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import logging
 from collections.abc import Callable
 from typing import Any
 
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
+from realtime import conf, metrics
+from realtime.servers import unfinished
 from realtime.servers.intake import TOO_BIG, Intake, Receive, count_failed
-
-logger = logging.getLogger("realtime.servers")
 
 _LONGEST_MESSAGE = 2**20  # as on daphne; uvicorn's own limit is sixteen times that
 _MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
+)  # as uvicorn has it
+_LONGEST_HEADERS = 65_536  # of a request; uvicorn has none where httptools reads them
 
 
 def bounded(receive: Receive, send: Any) -> Receive:
@@ -33,7 +40,14 @@ def bounded(receive: Receive, send: Any) -> Receive:
     intake = Intake(_Source(protocol), receive)
     protocol.data_received = intake.came  # type: ignore[method-assign]
     protocol.transport.set_protocol(protocol)  # uvloop keeps the method that it has seen
+    bound_requests(protocol.config)
     return intake.receive
+
+
+def bound_requests(config: Any) -> None:
+    """Have the uvicorn of this configuration bound requests from now on, where it was not told to use a class of somebody's."""
+    if config.http_protocol_class is AutoHTTPProtocol:
+        config.http_protocol_class = HTTPProtocol
 
 
 class _Source:
@@ -62,9 +76,9 @@ class Protocol(WebSocketsSansIOProtocol):
         mailbox: Any = _Mailbox()
         self.queue = mailbox
         super().connection_made(transport)
+        self.conn.available_extensions = [_DEFLATE] if conf.current().COMPRESSION else []
+        self.conn.max_message_size = min(self.config.ws_max_size or _LONGEST_MESSAGE, _LONGEST_MESSAGE)
         self.conn.debug = False  # at debug level websockets logs every header, cookies and keys among them, and frames
-        if self.config.ws_per_message_deflate:
-            _warn_of_compression()
         self.realtime_frames = _Wire(self)
 
     def handle_connect(self, event: Any) -> None:
@@ -150,11 +164,6 @@ class _Mailbox:
         return self._items.pop(0)
 
 
-@functools.cache  # once a process
-def _warn_of_compression() -> None:
-    logger.warning("Compression is on, so browsers cannot have the fast lane: add --ws-per-message-deflate false.")
-
-
 class _Wire:
     """`write` is the transport's own: a look at anything of the connection's costs as much as half a write."""
 
@@ -172,7 +181,6 @@ class _Wire:
     def settle(self) -> None:
         """Let go of what the handshake left behind, several kilobytes: the request, the answer, and the headers of both."""
         protocol: Any = self._protocol
-        protocol.conn.max_message_size = min(protocol.config.ws_max_size or _LONGEST_MESSAGE, _LONGEST_MESSAGE)
         protocol.request.headers.clear()  # the parser, which waits for frames now, holds on to the request
         protocol.request = protocol.response = None
         protocol.scope["headers"].clear()
@@ -200,3 +208,72 @@ class _Wire:
         """Take nothing more, for good."""
         self._ended = True
         self.pause()
+
+
+class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's HTTP protocol, with a bound to connections that wait for a request, and to the headers of one."""
+
+    _body_comes = False
+    _header_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._unfinished = unfinished.here()
+        self._unfinished.begin(self)
+
+    def data_received(self, data: bytes) -> None:
+        waited = self._waits
+        if waited:
+            self._unfinished.begin(self)
+            if self._header_bytes > _LONGEST_HEADERS:
+                metrics.drops.add(value="too_big")
+                self.cut()
+                return
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._body_comes:
+            self._unfinished.upload(self)
+            self._header_bytes = 0
+        elif not self._waits:
+            self._whole()
+        elif not waited:
+            self._unfinished.begin(self)  # answered before its body was whole, and uvicorn keeps no time for it now
+
+    def handle_websocket_upgrade(self, *arguments: Any) -> None:
+        self._whole()
+        super().handle_websocket_upgrade(*arguments)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._waits and not self.transport.is_closing():
+            self._unfinished.rest(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unfinished.end(self)
+        super().connection_lost(exc)
+
+    def cut(self) -> None:
+        """Close the line, once an answer that is on its way has left, and without a goodbye of TLS, which would be waited for."""
+        if self.transport.get_write_buffer_size():
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether all requests are answered, and read."""
+        return (self.cycle is None or self.cycle.response_complete) and not self._body_comes
+
+    def _whole(self) -> None:
+        self._unfinished.end(self)
+        self._header_bytes = 0
+
+    # What httptools calls; h11 does not, and has a bound of its own to what may come.
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._body_comes = self.cycle is not None
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._body_comes = False

@@ -76,7 +76,7 @@ class Serving:
 
 DAPHNE = Serving("daphne", "daphne", ("--ping-interval", "3", "--ping-timeout", "7"))
 UVICORN = Serving("uvicorn", "uvicorn", ("--ws-ping-interval", "3", "--ws-ping-timeout", "7"))
-LANE = Serving("uvicorn-lane", "uvicorn", (*UVICORN.options, "--ws", "realtime.servers.uvicorn:Protocol"))
+LANE = Serving("uvicorn-lane", "uvicorn-lane", UVICORN.options)
 SERVINGS = (DAPHNE, LANE, UVICORN)
 
 

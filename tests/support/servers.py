@@ -15,6 +15,9 @@ PROGRAMS: tuple[Program, ...] = ("daphne", "uvicorn", "uvicorn-lane")
 """Those that sites are served with. daphne's own lane is a part of it; without it, daphne is for comparison."""
 HEALTH = "/realtime/health"
 
+_LANE = ("--ws", "realtime.servers.uvicorn:Protocol", "--http", "realtime.servers.uvicorn:HTTPProtocol")
+_PLAIN = ("--ws", "websockets-sansio", "--ws-per-message-deflate", "false")
+
 made: list["Server"] = []
 """Every server of this run, for whoever reads their logs."""
 
@@ -66,8 +69,7 @@ def _command(program: Program, port: int, certificate: Certificate | None) -> li
         return ["daphne", "-e", endpoint]
     if program.startswith("daphne"):
         return ["daphne", "-b", HOST, "-p", str(port)]
-    protocol = "realtime.servers.uvicorn:Protocol" if program == "uvicorn-lane" else "websockets-sansio"
-    command = ["uvicorn", "--host", HOST, "--port", str(port), "--ws", protocol, "--ws-per-message-deflate", "false"]
+    command = ["uvicorn", "--host", HOST, "--port", str(port), *(_LANE if program == "uvicorn-lane" else _PLAIN)]
     keys = ["--ssl-keyfile", str(certificate.key_file), "--ssl-certfile", str(certificate.file)] if certificate else []
     return [*command, *keys]
 

@@ -1,0 +1,84 @@
+"""What daphne does not bound: requests that are begun and not ended. Twisted's own time for one starts anew with every byte.
+
+A channel of ours takes the place of Twisted's, where a factory of daphne's makes one that looks as expected. It counts from the
+first byte of a TLS handshake, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from daphne.http_protocol import HTTPFactory
+from twisted.web.http import HTTPChannel
+
+from realtime import conf
+from realtime.servers import unfinished
+
+
+def bound_when_running() -> None:
+    """Have the daphne that is about to start in this process bound requests. To be called before it runs."""
+    reactor: Any = sys.modules["twisted.internet.reactor"]
+    reactor.callWhenRunning(_bound, reactor)
+
+
+def _bound(reactor: Any) -> None:
+    """Look for daphne among what listens: nothing else leads to it before somebody connects."""
+    if not conf.current().FAST_LANES:
+        return
+    for reader in reactor.getReaders():
+        factory = getattr(reader, "factory", None)
+        factory = getattr(factory, "wrappedFactory", factory)  # with TLS
+        if isinstance(factory, HTTPFactory):
+            factory.protocol = partial(_made, factory.protocol)
+
+
+def _made(make: Callable[[], Any]) -> Any:
+    protocol = make()
+    if type(getattr(protocol, "_channel", None)) is HTTPChannel:
+        protocol._channel = Channel()
+    return protocol
+
+
+_Twisteds: Any = HTTPChannel  # hardly annotated
+
+
+class Channel(_Twisteds):  # type: ignore[misc]
+    """Twisted's, and says when it waits for a request."""
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        super().connectionMade()
+        self._unfinished = unfinished.here()
+        self._unfinished.begin(self)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        if not self.requests:
+            self._unfinished.begin(self)
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
+        self._unfinished.upload(self)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:  # noqa: N802 - Twisted's name
+        self._unfinished.end(self)
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's name
+        self._unfinished.rest(self)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802 - Twisted's name
+        self._unfinished.end(self)
+        super().connectionLost(reason)
+
+    def cut(self) -> None:
+        """Close the line, once an answer that is on its way has left, and without a goodbye of TLS, which would be waited for.
+
+        Unless it went on as HTTP/2, of which this class hears nothing (and which takes packages that daphne comes without).
+        """
+        if getattr(self.transport, "negotiatedProtocol", None) != b"h2":
+            transport: Any = self.transport
+            getattr(transport, "transport", transport).loseConnection()

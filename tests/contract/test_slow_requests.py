@@ -1,0 +1,166 @@
+"""Requests that are begun and not ended, under every server: they take neither its files nor its time."""
+
+import asyncio
+import itertools
+import json
+import resource
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.support.certificates import Certificate
+from tests.support.daemon import HOST
+from tests.support.gauges import metrics, sockets
+from tests.support.servers import Program, Server
+from tests.support.sites import Site
+from tests.support.wsclient import SECONDS, Client
+
+FILES = 240
+MOST = 40
+PACE = 20  # a server lets in what waits at its door all at once: a flood at the door is another matter
+MANY = 2 * FILES + FILES // 2
+LONG = 3600.0
+WHOLE = b"GET /realtime/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BEGUN = (
+    b"GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX: "
+)
+BODY = b"POST /realtime/ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
+SERVERS: dict[str, tuple[Program, bool]] = {
+    "daphne": ("daphne", False),
+    "daphne-tls": ("daphne", True),
+    "uvicorn-lane": ("uvicorn-lane", False),
+    "uvicorn-lane-tls": ("uvicorn-lane", True),
+    "uvicorn": ("uvicorn", False),
+}
+PLAIN = [(program, tls) for program, tls in SERVERS.values() if not tls]
+
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def serve(embedded_site: Site, certificate: Certificate) -> Iterator[Callable[..., Server]]:
+    """Start a server for this test alone: `serve(program, tls, **REALTIME settings)`."""
+    servers: list[Server] = []
+
+    def start(program: Program, tls: bool, **wanted: float) -> Server:
+        settings = json.dumps({"REALTIME": wanted})
+        servers.append(embedded_site.serve(program, certificate=certificate if tls else None, TEST_SETTINGS=settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@asynccontextmanager
+async def lines(server: Server, trust: ssl.SSLContext | None = None) -> AsyncIterator[Callable[[bytes], Any]]:
+    """Open lines one after the other, each with something to say: `await open(b"GET")`. In the end all are cut."""
+    opened: list[Line] = []
+
+    async def open_line(text: bytes) -> Line:
+        reader, writer = await asyncio.open_connection(HOST, server.port, ssl=trust)
+        opened.append((reader, writer))
+        writer.write(text)
+        return reader, writer
+
+    try:
+        yield open_line
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for _, writer in opened), return_exceptions=True)
+
+
+async def answered(line: Line) -> None:
+    """Read the whole of an answer."""
+    reader, _ = line
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    if b"chunked" in head.lower():
+        await reader.readuntil(b"0\r\n\r\n")
+    else:
+        (length,) = [line for line in head.lower().splitlines() if line.startswith(b"content-length:")]
+        await reader.readexactly(int(length.split()[1]))
+
+
+async def is_cut_while_it_drips(line: Line) -> bool:
+    """Send a request a byte at a time until the line is cut, and return whether that was without an answer."""
+    reader, writer = line
+    heard = asyncio.ensure_future(reader.read(1))
+    bytes_to_come = itertools.chain(BEGUN, itertools.repeat(ord("x")))
+    while not heard.done():
+        writer.write(bytes([next(bytes_to_come)]))
+        await asyncio.wait([heard], timeout=0.05)
+    with suppress(ConnectionError):
+        return heard.result() == b""
+    return True
+
+
+@pytest.mark.parametrize(("program", "tls"), SERVERS.values(), ids=SERVERS)
+async def test_who_begins_requests_and_ends_none_keeps_nobody_out(
+    serve: Callable[..., Server], embedded_site: Site, certificate: Certificate, program: Program, tls: bool
+) -> None:
+    """Not even with several times as many as the server may open files; nor who sends no body, or rests after an answer."""
+    slug = embedded_site.room()
+    server = serve(program, tls, MAX_UNFINISHED_REQUESTS=MOST, REQUEST_HEADER_SECONDS=LONG)
+    trust = certificate.trust if tls else None
+    async with asyncio.timeout(6 * SECONDS), await Client.connect(server.url, trust=trust) as bystander:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+        assert (await bystander.join(slug)).ok
+        # uvicorn counts from the end of a TLS handshake, daphne from its beginning
+        async with lines(server, trust if program != "daphne" else None) as open_line:
+            for number in range(MANY):
+                kinds = (BEGUN[: number % len(BEGUN)], b"", BODY, WHOLE)
+                kind = kinds[number * len(kinds) // MANY] if not tls else BEGUN
+                line = await open_line(kind)
+                if kind is WHOLE:
+                    await answered(line)
+                if number % PACE == 0:
+                    assert (await bystander.heartbeat()).ok
+            assert sockets(server.pid) < 2 * MOST + 20
+            async with await Client.connect(server.url, trust=trust) as newcomer:
+                assert (await newcomer.join(slug)).ok
+                assert (await newcomer.push(slug, "message", text="undisturbed")).ok
+                assert (await bystander.event("message", slug)).payload["data"] == {"text": "undisturbed"}
+            if not tls:
+                counted = await asyncio.to_thread(metrics, server)
+                assert counted['realtime_drops_total{cause="crowded_out"}'] > MANY / 2
+
+
+@pytest.mark.parametrize(("program", "tls"), PLAIN)
+async def test_a_request_that_drips_is_cut_when_its_time_is_over_and_so_is_the_next_one(
+    serve: Callable[..., Server], program: Program, tls: bool
+) -> None:
+    server = serve(program, tls, REQUEST_HEADER_SECONDS=0.5)
+    async with asyncio.timeout(6 * SECONDS), await Client.connect(server.url) as bystander:
+        async with lines(server) as open_line:
+            assert await is_cut_while_it_drips(await open_line(b""))
+            line = await open_line(WHOLE)
+            await answered(line)
+            assert await is_cut_while_it_drips(line)
+            silent, _ = await open_line(b"")
+            with suppress(ConnectionError):
+                assert await silent.read() == b""
+        assert (await bystander.heartbeat()).ok
+        counted = await asyncio.to_thread(metrics, server)
+        assert counted['realtime_drops_total{cause="slow_request"}'] == 3
+
+
+async def test_headers_without_end_are_cut(serve: Callable[..., Server]) -> None:
+    """daphne, or rather Twisted, has a bound of its own."""
+    server = serve("uvicorn-lane", tls=False, REQUEST_HEADER_SECONDS=LONG)
+    async with asyncio.timeout(3 * SECONDS), lines(server) as open_line:
+        reader, writer = await open_line(BEGUN)
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"x" * 16_384)
+                await writer.drain()
+    assert (await asyncio.to_thread(metrics, server))['realtime_drops_total{cause="too_big"}'] == 1
