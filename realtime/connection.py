@@ -104,7 +104,7 @@ class Connection:
         if self.closing:
             await asyncio.sleep(0)  # the goodbye goes first, however much has come in the meantime
             return
-        wait = self._pace.frame(time.monotonic())
+        wait = self._pace.frame(time.monotonic(), len(text))
         if wait:
             await self._hold(wait)
         if self._has_enough_to_read:

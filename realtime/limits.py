@@ -37,9 +37,9 @@ class Bucket:
         self.stamp = now
         return 0.0 if self.tokens >= 1.0 else (1.0 - self.tokens) / self.rate
 
-    def spend(self) -> None:
-        """Take one, on credit where there is none."""
-        self.tokens -= 1.0
+    def spend(self, count: float = 1.0) -> None:
+        """Take one or more, on credit where there are none."""
+        self.tokens -= count
 
     def take(self, now: float) -> float:
         """Take one and return 0.0, or return the seconds to wait until one is there."""

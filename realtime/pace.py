@@ -13,6 +13,8 @@ from realtime.conf import Settings
 from realtime.errors import RateLimited
 from realtime.limits import Bucket
 
+_FRAME_BYTES = 4 * 1024
+
 
 class Pace:
     """`shared` is the person's, `flooding` says that they were refused or held up too often within ten seconds, here at last."""
@@ -28,12 +30,16 @@ class Pace:
         self._joins = Bucket(rate, burst + settings.MAX_ROOMS, now)
         self.flooding = False
 
-    def frame(self, now: float) -> float:
-        """Count a frame, and return for how many seconds it should wait; nothing more is to be read meanwhile."""
+    def frame(self, now: float, size: int = 0) -> float:
+        """Count a frame, and return for how many seconds it should wait; nothing more is to be read meanwhile.
+
+        A large one counts as several: what it costs is to be read.
+        """
         shared = self.shared.frames
         wait = max(self._frames.wait(now), shared.wait(now))
-        self._frames.spend()
-        shared.spend()
+        count = 1 + size // _FRAME_BYTES
+        self._frames.spend(count)
+        shared.spend(count)
         if wait:
             self._strain(now)
         return wait

@@ -116,6 +116,12 @@ def test_frames_beyond_the_burst_wait_their_turn_whatever_is_in_them(paces: Pace
     assert [pace.frame(0.0), pace.frame(0.25), pace.frame(0.5)] == [0.25] * 3
 
 
+def test_a_large_frame_counts_as_several(paces: Paces) -> None:
+    (pace,) = paces()
+    assert [pace.frame(0.0, size) for size in (4095, 4096, 65_536)] == [0.0, 0.0, 0.0]
+    assert pace.frame(0.0, 10) == 0.5
+
+
 def test_a_persons_connections_share_their_frames_and_a_few_of_them_come_back_to_every_room(paces: Paces) -> None:
     everyone = paces(5)
     assert not any(pace.frame(0.0) for pace in everyone for _ in range(4 + 7))

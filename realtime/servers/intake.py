@@ -16,6 +16,7 @@ from realtime import metrics
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _PIECE_BYTES = 1024
+_LONGEST_PIECE_BYTES = 4096
 _MOST_BYTES = 32_768
 
 TOO_BIG = 1009
@@ -96,10 +97,11 @@ class Intake:
             self._source.resume()
 
     def _feed(self) -> None:
-        """Give the protocol piece after piece, until there is something to be taken."""
-        rest, start = self._rest, 0
+        """Give the protocol piece after piece, until there is something to be taken; longer ones where a message is longer."""
+        rest, start, size = self._rest, 0, _PIECE_BYTES
         self._rest = b""
         while start < len(rest) and self._source.drained() and not self._source.ending():
-            self._source.feed(rest[start : start + _PIECE_BYTES])
-            start += _PIECE_BYTES
+            self._source.feed(rest[start : start + size])
+            start += size
+            size = min(2 * size, _LONGEST_PIECE_BYTES)
         self._rest = rest[start:]
