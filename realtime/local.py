@@ -1,7 +1,9 @@
 """A room in this process: who is subscribed here, what goes out to them, and when.
 
-Frames gather until the end of the event loop's turn and are written together, once to each. A subscription is live, or lags:
-then nothing is written to it, and its position says where to go on. Joins and leaves gather for a moment and are told as one.
+Frames gather until the end of the event loop's turn and are written together, once to each. Where several went together, the
+room rests for as long as that took, 10 ms at most: then the next go together too, and a busy room leaves time to others.
+A subscription is live, or lags: then nothing is written to it, and its position says where to go on. Joins and leaves gather
+for a moment and are told as one.
 Nothing here waits, and nothing reads the log.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
@@ -23,6 +26,7 @@ logger = logging.getLogger("realtime.local")
 
 _BIG_ROOM = 100
 _BIG_ROOM_GATHER_SECONDS = 1.0
+_REST_SECONDS = 0.01  # at most
 
 
 class Client(Protocol):
@@ -79,15 +83,15 @@ class Subscription:
 
 
 class LocalRoom:
-    """`sent` is the newest seq written to the live subscriptions; `feed.position` runs ahead of it within a turn.
+    """`sent` is the newest seq written to the live subscriptions; `feed.position` runs ahead of it until the next flush.
 
     `tail` is the newest seq that is known to have left the log, `judged` how often bans and mutes are known to have changed.
     `asking` counts those who wait to hear whether there is a place for them.
     """
 
     __slots__ = (
-        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_telling", "asking", "feed", "filling",
-        "judged", "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
+        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_rests_until", "_telling", "asking",
+        "feed", "filling", "judged", "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
     )  # fmt: skip
 
     def __init__(self, pk: int, topic: str, head: int) -> None:
@@ -110,6 +114,7 @@ class LocalRoom:
         self._direct: tuple[Callable[[bytes], None], ...] | None = None
         self._others: tuple[Subscription, ...] = ()
         self._flushing: asyncio.Handle | None = None
+        self._rests_until = 0.0
         self._newcomers: dict[Subscription, None] = {}
         self._listed = True
         self._telling: asyncio.TimerHandle | None = None
@@ -140,10 +145,11 @@ class LocalRoom:
     # Fan-out
 
     def send(self, frames: list[Frame]) -> None:
-        """Have frames written to everyone at the end of this turn of the event loop."""
+        """Have frames written to everyone at the end of this turn of the event loop, or of the room's rest."""
         self._outgoing += frames
         if self._flushing is None:
-            self._flushing = self._loop.call_soon(self.flush)
+            rest = self._rests_until - time.monotonic()
+            self._flushing = self._loop.call_later(rest, self.flush) if rest > 0 else self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         if self._flushing is not None:
@@ -160,15 +166,21 @@ class LocalRoom:
         if self._direct is None:
             self._direct = tuple(direct for direct in self.live.values() if direct is not None)
             self._others = tuple(subscription for subscription, direct in self.live.items() if direct is None)
-        packet = batch.packet
+        packet, began = batch.packet, time.monotonic()
         for direct in self._direct:
             try:
                 direct(packet)
             except Exception as error:
                 logger.debug("A socket is gone: %r", error)
+        self._rest(batch, began)
         for subscription in self._others:
             if not subscription.client.write(batch):
                 self._fall_behind(subscription, before)
+
+    def _rest(self, batch: Batch, began: float) -> None:
+        """Write nothing for a while, where messages come faster than one at a time and one write may save several."""
+        now = time.monotonic()
+        self._rests_until = now + min(now - began, _REST_SECONDS) if len(batch.frames) > 1 else 0.0
 
     def _write(self, subscriptions: Collection[Subscription], batch: Batch) -> None:
         metrics.deliveries.add(len(batch.frames) * len(subscriptions))

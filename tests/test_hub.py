@@ -341,6 +341,74 @@ async def test_a_room_writes_straight_to_the_transports_that_let_it(hub: Hub, lo
     assert not [frame for batch in direct.batches for frame in batch.frames if frame.seq]
 
 
+class Clock:
+    """What the rooms take for the time."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class LaboriousClient(DirectClient):
+    """One to whom writing takes a minute."""
+
+    def __init__(self, hub: Hub, clock: Clock) -> None:
+        super().__init__(hub)
+        self.clock = clock
+
+    def take_packet(self, packet: bytes) -> None:
+        self.clock.now += 60
+        super().take_packet(packet)
+
+
+@pytest.fixture
+async def laborious(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> LaboriousClient:
+    clock = Clock()
+    monkeypatch.setattr(local, "time", clock)
+    client = LaboriousClient(hub, clock)
+    await client.join()
+    return client
+
+
+async def heard_up_to(client: FakeClient, seq: int) -> list[int]:
+    """Wait for an event, and return those heard since the last such wait."""
+    await client.take(lambda frame: frame.event == "message" and frame.payload["seq"] == seq)
+    before = [frame.payload["seq"] for frame in client.named("message")]
+    client.frames.clear()
+    return [*before, seq]
+
+
+async def test_a_room_rests_after_several_at_once_so_that_the_next_go_together_too(
+    hub: Hub, laborious: LaboriousClient, log: FakeLog, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_REST_SECONDS", 60)
+    ring(log.append(2))
+    assert await heard_up_to(laborious, 2) == [1, 2]
+    for _ in range(3):
+        ring(log.append())
+        await settle()
+    assert laborious.seqs == []
+    hub.rooms[1].flush()
+    assert laborious.seqs == [3, 4, 5]
+
+
+async def test_a_rest_is_short(laborious: LaboriousClient, log: FakeLog, ring: Ring) -> None:
+    for _ in range(3):
+        ring(log.append(2))
+        await heard_up_to(laborious, log.head())
+
+
+async def test_a_room_that_has_one_at_a_time_does_not_rest(
+    laborious: LaboriousClient, log: FakeLog, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_REST_SECONDS", 60)
+    for _ in range(3):
+        ring(log.append())
+        await heard_up_to(laborious, log.head())
+
+
 async def test_one_that_pauses_in_the_middle_of_a_fan_out_has_what_it_was_written_and_gets_the_rest_once(
     hub: Hub, log: FakeLog, ring: Ring
 ) -> None:
