@@ -6,6 +6,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 1  protocol.py     sans-I/O codec of the wire: text -> Push, Frame -> text
 1  kinds/          base.py: Kind (typed commands, decide, reduce) and the registry; chat.py, counter.py; no storage
 1  limits.py       token bucket, and how many of a kind; `now` is an argument
+1  rest.py         where several things went together, the next wait a moment, and do so too
 1  addresses.py    from which address a connection comes, as far as proxies can be believed
 1  feed.py         a room's order as one process sees it: next, stale, early; and the recent frames
 1  storable.py     what may be stored: JSON that every database takes
@@ -30,7 +31,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
 6  door.py         who is it, is it still, may they come in: for many at a time
 6  moderation.py   what moderators ask for from their pages: judged afresh, done through rooms
-6  local.py        a room in this process: subscriptions, fan-out once a turn, who lags, who is here
+6  local.py        a room in this process: subscriptions, fan-out together, who lags, who is here
 7  signals.py      what Django says about accounts and rooms, passed on to open connections
 7  leaving.py      hears that the process is asked to stop
 7  hub.py          the rooms of this process: hears the bus, fills gaps from the log

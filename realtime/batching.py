@@ -1,6 +1,7 @@
 """The database threads of a process: what arrives while a call is under way goes together in the next one.
 
-Nobody waits for a timer: an idle `Batcher` starts at the end of the event loop's turn, a busy one gathers. Each thread keeps its
+An idle `Batcher` starts at the end of the event loop's turn, a busy one gathers, and one that `rests` does so a little longer
+where several came together: what costs little more for many than for one is done less often. Each thread keeps its
 database connection while it is healthy, unless the connection is a pool's. A database that cannot be reached is `Unavailable`
 for the whole batch; any other failure is looked for item by item, so that one bad item does not fail its neighbours.
 """
@@ -20,6 +21,7 @@ from typing import Generic, TypeVar
 from django.db import InterfaceError, OperationalError, connections
 
 from realtime.errors import Failed, GoingAway, Overloaded, Refusal, Unavailable
+from realtime.rest import Rest
 
 logger = logging.getLogger("realtime.batching")
 
@@ -46,11 +48,13 @@ class Batcher(Generic[T, R]):
         max_batch: int,
         max_waiting: int,
         threads: int = 1,
+        rests: bool = False,
     ) -> None:
         self._work = work
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._threads = threads
+        self._rest = Rest() if rests else None
         self._running = 0
         self._starting: asyncio.Handle | None = None
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
@@ -99,9 +103,10 @@ class Batcher(Generic[T, R]):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _start_soon(self) -> None:
-        """Start at the end of this turn of the event loop: what arrives in it goes together."""
+        """Start at the end of this turn of the event loop, or of the rest: what arrives until then goes together."""
         if self._starting is None and self._running < self._threads:
-            self._starting = self._loop.call_soon(self._start)
+            left = 0.0 if self._rest is None else self._rest.left
+            self._starting = self._loop.call_later(left, self._start) if left else self._loop.call_soon(self._start)
 
     def _start(self) -> None:
         self._starting = None
@@ -109,10 +114,14 @@ class Batcher(Generic[T, R]):
             batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
             self._running += 1
             call = self._loop.run_in_executor(self._pool, _run, self._work, [item for item, _ in batch])
-            call.add_done_callback(partial(self._finish, batch))
+            call.add_done_callback(partial(self._finish, batch, time.monotonic()))
 
-    def _finish(self, batch: list[tuple[T, asyncio.Future[R]]], call: asyncio.Future[list[R | Refusal]]) -> None:
+    def _finish(
+        self, batch: list[tuple[T, asyncio.Future[R]]], began: float, call: asyncio.Future[list[R | Refusal]]
+    ) -> None:
         self._running -= 1
+        if self._rest is not None:
+            self._rest.after(len(batch), began)
         results = [Unavailable() for _ in batch] if call.cancelled() else call.result()
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():

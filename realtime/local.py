@@ -1,9 +1,8 @@
 """A room in this process: who is subscribed here, what goes out to them, and when.
 
-Frames gather until the end of the event loop's turn and are written together, once to each. Where several went together, the
-room rests for as long as that took, 10 ms at most: then the next go together too, and a busy room leaves time to others.
-A subscription is live, or lags: then nothing is written to it, and its position says where to go on. Joins and leaves gather
-for a moment and are told as one.
+Frames gather until the end of the event loop's turn, or of the room's rest, and are written together, once to each. A
+subscription is live, or lags: then nothing is written to it, and its position says where to go on. Joins and leaves gather for
+a moment and are told as one.
 Nothing here waits, and nothing reads the log.
 """
 
@@ -20,13 +19,13 @@ from realtime.errors import Refusal
 from realtime.feed import Feed
 from realtime.kinds import Actor
 from realtime.protocol import Batch, Frame
+from realtime.rest import Rest
 from realtime.roster import Roster
 
 logger = logging.getLogger("realtime.local")
 
 _BIG_ROOM = 100
 _BIG_ROOM_GATHER_SECONDS = 1.0
-_REST_SECONDS = 0.01  # at most
 
 
 class Client(Protocol):
@@ -90,7 +89,7 @@ class LocalRoom:
     """
 
     __slots__ = (
-        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_rests_until", "_telling", "asking",
+        "_direct", "_flushing", "_listed", "_loop", "_newcomers", "_others", "_outgoing", "_rest", "_telling", "asking",
         "feed", "filling", "judged", "lagging", "live", "opened", "pk", "reads", "roster", "sent", "tail", "topic",
     )  # fmt: skip
 
@@ -114,7 +113,7 @@ class LocalRoom:
         self._direct: tuple[Callable[[bytes], None], ...] | None = None
         self._others: tuple[Subscription, ...] = ()
         self._flushing: asyncio.Handle | None = None
-        self._rests_until = 0.0
+        self._rest = Rest()
         self._newcomers: dict[Subscription, None] = {}
         self._listed = True
         self._telling: asyncio.TimerHandle | None = None
@@ -148,8 +147,8 @@ class LocalRoom:
         """Have frames written to everyone at the end of this turn of the event loop, or of the room's rest."""
         self._outgoing += frames
         if self._flushing is None:
-            rest = self._rests_until - time.monotonic()
-            self._flushing = self._loop.call_later(rest, self.flush) if rest > 0 else self._loop.call_soon(self.flush)
+            left = self._rest.left
+            self._flushing = self._loop.call_later(left, self.flush) if left else self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         if self._flushing is not None:
@@ -172,15 +171,10 @@ class LocalRoom:
                 direct(packet)
             except Exception as error:
                 logger.debug("A socket is gone: %r", error)
-        self._rest(batch, began)
+        self._rest.after(len(batch.frames), began)
         for subscription in self._others:
             if not subscription.client.write(batch):
                 self._fall_behind(subscription, before)
-
-    def _rest(self, batch: Batch, began: float) -> None:
-        """Write nothing for a while, where messages come faster than one at a time and one write may save several."""
-        now = time.monotonic()
-        self._rests_until = now + min(now - began, _REST_SECONDS) if len(batch.frames) > 1 else 0.0
 
     def _write(self, subscriptions: Collection[Subscription], batch: Batch) -> None:
         metrics.deliveries.add(len(batch.frames) * len(subscriptions))

@@ -94,7 +94,7 @@ class Node:
             "writer", rooms.commit, max_batch=settings.MAX_BATCH, max_waiting=settings.MAX_WAITING
         )
         self._doors: Batcher[door.Question, Any] = Batcher(
-            "doors", door.answer, max_batch=256, max_waiting=_READS_WAITING
+            "doors", door.answer, max_batch=256, max_waiting=_READS_WAITING, rests=True
         )
         self._reader: Batcher[Call, Any] = Batcher(
             "reader", _call_each, max_batch=32, max_waiting=_READS_WAITING, threads=2
@@ -104,7 +104,7 @@ class Node:
             "keeper", _call_each, max_batch=1, max_waiting=_READS_WAITING, threads=2
         )
         self._clerk: Batcher[Move | Roll, None] = Batcher(
-            "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING
+            "clerk", self._note_moves, max_batch=_MOVES_AT_ONCE, max_waiting=_READS_WAITING, rests=True
         )
         self._moderator: Batcher[Asked, Done] = Batcher(
             "moderator", moderation.carry_out, max_batch=16, max_waiting=settings.MAX_WAITING

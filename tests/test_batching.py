@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 
+from realtime import rest
 from realtime.batching import Batcher
 from realtime.errors import Failed, Forbidden, GoingAway, Overloaded, Refusal, Unavailable
 from tests.support.fakes import SECONDS, settle
@@ -35,9 +37,11 @@ async def make() -> AsyncIterator[Make]:
     """Make a batcher; all are closed at the end of the test."""
     made: list[tuple[Batcher[Any, Any], Any]] = []
 
-    def new(work: Any, max_batch: int = 100, max_waiting: int = 100, threads: int = 1) -> Batcher[Any, Any]:
+    def new(
+        work: Any, max_batch: int = 100, max_waiting: int = 100, threads: int = 1, *, rests: bool = False
+    ) -> Batcher[Any, Any]:
         batcher: Batcher[Any, Any] = Batcher(
-            "test", work, max_batch=max_batch, max_waiting=max_waiting, threads=threads
+            "test", work, max_batch=max_batch, max_waiting=max_waiting, threads=threads, rests=rests
         )
         made.append((batcher, work))
         return batcher
@@ -79,6 +83,38 @@ async def test_what_comes_in_one_turn_of_the_loop_goes_together_and_a_busy_batch
     work.gate.set()
     assert await outcomes(futures) == [0, 1, 2, 3, 4]
     assert work.calls == [[0, 1], [2, 3, 4]]
+
+
+class Late:
+    """A clock that is ahead, by which everything takes long."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return time.monotonic() + 60
+
+
+@pytest.mark.parametrize(("rests", "calls"), [(True, [[0, 1], [2, 3]]), (False, [[0, 1], [2], [3]])])
+async def test_one_that_rests_after_several_has_the_next_go_together(
+    make: Make, monkeypatch: pytest.MonkeyPatch, rests: bool, calls: list[list[int]]
+) -> None:
+    monkeypatch.setattr(rest, "time", Late)
+    monkeypatch.setattr(rest, "_MOST_SECONDS", 0.5)
+    work = Work()
+    batcher = make(work, rests=rests)
+    await outcomes([batcher.submit(number) for number in range(2)])
+    first = batcher.submit(2)
+    await settle()
+    if not rests:
+        await outcome(first)
+    await outcomes([first, batcher.submit(3)])
+    assert work.calls == calls
+
+
+async def test_one_at_a_time_never_waits_for_a_rest(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "time", Late)
+    monkeypatch.setattr(rest, "_MOST_SECONDS", 60)
+    batcher = make(Work(), rests=True)
+    assert [await outcome(batcher.submit(number)) for number in range(3)] == [0, 1, 2]
 
 
 async def test_a_batch_has_a_most(make: Make) -> None:

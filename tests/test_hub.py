@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from pytest_django import Settings
 
-from realtime import bus, local
+from realtime import bus, local, rest
 from realtime.bus import Cleared, Ended, Moved, Signalled
 from realtime.errors import RoomFull, Unavailable
 from realtime.hub import Hub
@@ -367,6 +367,7 @@ class LaboriousClient(DirectClient):
 async def laborious(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> LaboriousClient:
     clock = Clock()
     monkeypatch.setattr(local, "time", clock)
+    monkeypatch.setattr(rest, "time", clock)
     client = LaboriousClient(hub, clock)
     await client.join()
     return client
@@ -383,7 +384,7 @@ async def heard_up_to(client: FakeClient, seq: int) -> list[int]:
 async def test_a_room_rests_after_several_at_once_so_that_the_next_go_together_too(
     hub: Hub, laborious: LaboriousClient, log: FakeLog, ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_REST_SECONDS", 60)
+    monkeypatch.setattr(rest, "_MOST_SECONDS", 60)
     ring(log.append(2))
     assert await heard_up_to(laborious, 2) == [1, 2]
     for _ in range(3):
@@ -403,7 +404,7 @@ async def test_a_rest_is_short(laborious: LaboriousClient, log: FakeLog, ring: R
 async def test_a_room_that_has_one_at_a_time_does_not_rest(
     laborious: LaboriousClient, log: FakeLog, ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_REST_SECONDS", 60)
+    monkeypatch.setattr(rest, "_MOST_SECONDS", 60)
     for _ in range(3):
         ring(log.append())
         await heard_up_to(laborious, log.head())
