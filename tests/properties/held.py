@@ -69,6 +69,7 @@ class HeldBatcher(Generic[T, R]):
         max_batch: int,
         max_waiting: int,
         threads: int = 1,
+        rests: bool = False,
     ) -> None:
         self._work = work
         self._threads = threads
