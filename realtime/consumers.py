@@ -58,7 +58,7 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
             return
         let_in = await _let_in(home, scope, send)
         if let_in is not None:
-            await _serve(home, *let_in, receive)
+            await _serve(home, *let_in, receive, send)
     finally:
         if counted:
             home.addresses.leave(address)
@@ -96,11 +96,12 @@ async def _let_in(home: Node, scope: Scope, send: Send) -> tuple[Connection, Asg
     return connection, lane
 
 
-async def _serve(home: Node, connection: Connection, lane: AsgiLane | FrameLane, receive: Receive) -> None:
+async def _serve(home: Node, connection: Connection, lane: AsgiLane | FrameLane, receive: Receive, send: Send) -> None:
     try:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
+                _count_closed(send, message.get("code"))
                 return
             text = message.get("text")
             if text is not None:
@@ -133,6 +134,13 @@ def _bounded(receive: Receive, send: Send) -> Receive:
 
         receive = uvicorn.bounded(receive, send)
     return daphne.bounded(receive, send)
+
+
+def _count_closed(send: Send, code: int | None) -> None:
+    if _UVICORN in sys.modules:
+        from realtime.servers import uvicorn
+
+        uvicorn.count_closed(send, code)
 
 
 async def _accept(scope: Scope, send: Send) -> None:

@@ -1,15 +1,19 @@
-"""What hangs on how a server is started: compression, and what it logs."""
+"""What hangs on how a server is started: compression, what it counts, and what it logs."""
 
+import asyncio
 import json
 
 import pytest
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidStatus
 
-from tests.support.gauges import resident_megabytes
+from tests.support.gauges import metrics, resident_megabytes
+from tests.support.servers import Program, made
 from tests.support.sites import Site
-from tests.support.wsclient import Client
+from tests.support.waiting import eventually
+from tests.support.wsclient import SECONDS, Client
 
+MIB = 2**20
 PATH = "/realtime/websocket?vsn=2.0.0"
 COMPRESSED = json.dumps({"REALTIME": {"COMPRESSION": True}})
 
@@ -23,6 +27,37 @@ async def test_whether_uvicorns_lane_compresses_is_the_apps_decision(
         assert len(socket.protocol.extensions) == extensions
         await socket.send('[null,"1","phoenix","heartbeat",{}]')
         assert "phx_reply" in await socket.recv()
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("program", "limit", "counted"),
+    [("uvicorn", "--ws-max-size", (1, 2)), ("uvicorn-lane", "--ws-max-size", (1, 2)), ("daphne", "", (0, 0))],
+)
+async def test_whom_a_server_closes_on_by_itself_is_counted_where_it_says_why(
+    embedded_site: Site, program: Program, limit: str, counted: tuple[int, int]
+) -> None:
+    """Without fast lanes; and a client that says the same of us is another matter."""
+    settings = json.dumps({"REALTIME": {"FAST_LANES": False}})
+    server = embedded_site.serve(program, [limit, str(MIB)] if limit else [], TEST_SETTINGS=settings)
+    made.remove(server)  # uvicorn logs an error where text is not UTF-8
+    too_long, not_utf8 = (bytes([0x81, 0xFF]) + (MIB + 1).to_bytes(8, "big") + bytes(4), b"\x81\x82\0\0\0\0\xff\xfe")
+    for sent in (too_long, not_utf8, b"\xff\xff nonsense"):
+        async with open_socket(server.ws_url + PATH, compression=None, proxy=None) as socket:
+            socket.transport.write(sent)
+            async with asyncio.timeout(SECONDS):
+                await socket.wait_closed()
+    async with open_socket(server.ws_url + PATH, proxy=None) as socket:
+        await socket.close(1009)
+    async with await Client.connect(server.url) as client:
+        assert (await client.heartbeat()).ok
+
+    def drops() -> tuple[float, ...]:
+        found = metrics(server)
+        return tuple(found.get(f'realtime_drops_total{{cause="{cause}"}}', 0) for cause in ("too_big", "not_websocket"))
+
+    await eventually(lambda: metrics(server)["realtime_connections"] == 0, SECONDS, "all are gone")
+    assert drops() == counted
     server.stop()
 
 

@@ -19,11 +19,14 @@ _PIECE_BYTES = 1024
 _LONGEST_PIECE_BYTES = 4096
 _MOST_BYTES = 32_768
 
+# RFC 6455, 7.4.1
+NOT_WEBSOCKET = 1002
+NOT_UTF8 = 1007
 TOO_BIG = 1009
 
 
 def count_failed(code: int) -> None:
-    """Count a connection that a server ends because of what came on it, by the code that says why (RFC 6455, 7.4.1)."""
+    """Count a connection that a server ends because of what came on it, by the code that says why."""
     if code == TOO_BIG:
         metrics.drops.add(value="too_big")
     else:

@@ -19,7 +19,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 
 from realtime import conf, metrics
 from realtime.servers import unfinished
-from realtime.servers.intake import TOO_BIG, Intake, Receive, count_failed
+from realtime.servers.intake import NOT_UTF8, NOT_WEBSOCKET, TOO_BIG, Intake, Receive, count_failed
 
 _LONGEST_MESSAGE = 2**20  # as on daphne; uvicorn's own limit is sixteen times that
 _MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its length
@@ -48,6 +48,18 @@ def bound_requests(config: Any) -> None:
     """Have the uvicorn of this configuration bound requests from now on, where it was not told to use a class of somebody's."""
     if config.http_protocol_class is AutoHTTPProtocol:
         config.http_protocol_class = HTTPProtocol
+
+
+def count_closed(send: Any, code: int | None) -> None:
+    """Count whom uvicorn's own protocol has closed on, once it tells the application. Ours counts by itself.
+
+    Clients may close with the same codes, which is another matter.
+    """
+    protocol = getattr(send, "__self__", None)
+    if not isinstance(protocol, WebSocketsSansIOProtocol) or isinstance(protocol, Protocol):
+        return
+    if code in (NOT_WEBSOCKET, NOT_UTF8, TOO_BIG) and protocol.conn.close_rcvd is None:
+        count_failed(code)
 
 
 class _Source:
