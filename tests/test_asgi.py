@@ -1,5 +1,6 @@
 """Which pages reach which routes: the site's own only the site's pages, and ours those too that show a token."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -97,3 +98,9 @@ async def test_a_foreign_host_is_refused_even_with_a_token(settings: Settings) -
 async def test_what_does_not_exist_is_refused(origin: str | None) -> None:
     for application in (SITES_OWN, websocket()):
         assert await knock(application, "/elsewhere", origin) == "close"
+
+
+def test_the_collector_looks_past_what_is_loaded() -> None:
+    gc.unfreeze()
+    websocket()
+    assert gc.get_freeze_count() > 10_000
