@@ -1,1 +1,3 @@
-"""Fast lanes into particular ASGI servers. Nothing depends on them: without one, frames go through ASGI `send`."""
+"""Fast lanes into particular ASGI servers, and bounds to what these leave unbounded. Nothing depends on them: without a lane,
+frames go through ASGI `send`.
+"""
