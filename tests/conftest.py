@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from asgiref.sync import SyncToAsync
 from django.db import connections
+from hypothesis import HealthCheck, settings
 
 from tests.support import programs
 from tests.support.servers import Program, Server
@@ -26,8 +27,10 @@ BROWSER_FIXTURES = frozenset({"page", "context", "browser", "new_context"})
 
 
 def pytest_configure() -> None:
-    """Stop what was started when the run is terminated, as on Ctrl-C."""
+    """Stop what was started when the run is terminated, as on Ctrl-C. How fast a busy machine makes things up says nothing."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
