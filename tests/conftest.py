@@ -87,9 +87,9 @@ def django_db_modify_db_settings(
 ) -> None:
     """Keep SQLite's test database in a file: the threads that write have connections of their own. Each worker has its own."""
     file = tmp_path_factory.mktemp("database") / "test.sqlite3"
-    for settings in connections.databases.values():
-        if settings["ENGINE"].endswith("sqlite3"):
-            settings["TEST"]["NAME"] = str(file)
+    for database in connections.databases.values():
+        if database["ENGINE"].endswith("sqlite3"):
+            database["TEST"]["NAME"] = str(file)
 
 
 @pytest.fixture(autouse=True)
