@@ -252,10 +252,12 @@ async def test_a_layer_that_comes_back_is_used_again(start: Start, layer: FakeLa
 async def test_what_is_no_ring_is_let_go_of(start: Start, layer: FakeLayer, told: dict[str, Any]) -> None:
     ear = start()
     await settle()
+    dropped = metrics.drops.values.get("foreign_ring", 0)
     await ear.bus.join(7)
     layer.deliver(layer.channels[0], told)
     layer.deliver(layer.channels[0], elsewhere(RINGS[3]))
     assert await ear.hears(1) == [RINGS[3]]
+    assert metrics.drops.values["foreign_ring"] == dropped + 1
 
 
 async def test_the_layer_may_lose_and_repeat(start: Start, layer: FakeLayer) -> None:
@@ -274,11 +276,13 @@ async def test_rings_wait_in_a_queue_with_a_bound(
     start: Start, layer: FakeLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus, "_QUEUED_RINGS", 3)
+    dropped = metrics.drops.values.get("ring_queue_full", 0)
     start()
     for seq in range(5):
         bus.publish(Cleared(7, seq))
     await settle()
     assert [ring.seq for ring in rings(layer) if isinstance(ring, Cleared)] == [2, 3, 4]
+    assert metrics.drops.values["ring_queue_full"] == dropped + 2
 
 
 async def test_rings_that_wait_are_bounded_in_bytes_too(

@@ -447,6 +447,41 @@ async def test_who_has_left_is_not_written_to(hub: Hub, log: FakeLog, ring: Ring
     assert (leaver.seqs, stayer.seqs) == ([1], [1, 2])
 
 
+async def test_one_who_reads_again_during_a_rest_hears_what_waits_in_it_once_and_so_do_the_others(
+    hub: Hub, laborious: LaboriousClient, log: FakeLog, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "_MOST_SECONDS", 60)
+    slow = FakeClient(hub, "slow")
+    subscription = await slow.join()
+    slow.paused = True
+    ring(log.append(2))
+    await laborious.take(lambda frame: frame.event == "message" and frame.payload["seq"] == 2)
+    ring(log.append(2))
+    await settle()
+    assert laborious.seqs == [1]
+    slow.paused = False
+    hub.resumed([subscription])
+    ring(log.append())
+    hub.rooms[1].flush()
+    assert (slow.seqs, laborious.seqs) == ([1, 2, 3, 4, 5], [1, 3, 4, 5])
+
+
+async def test_what_waits_in_a_rest_when_the_room_starts_over_is_heard_before_everyone_joins_again(
+    hub: Hub, laborious: LaboriousClient, log: FakeLog, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "_MOST_SECONDS", 60)
+    ring(log.append(2))
+    assert await heard_up_to(laborious, 2) == [1, 2]
+    ring(log.append(2))
+    await settle()
+    assert laborious.seqs == []
+    log.append(5)
+    log.remove_up_to(9)
+    ring(log.append())
+    await settle()
+    assert (laborious.seqs, laborious.restarts) == ([3, 4], 1)
+
+
 # Coming back
 
 
