@@ -23,16 +23,19 @@ _TABS = 5
 
 _FLOOD_SECONDS = 10.0
 
-# Who floods is asked to come back so often within so many seconds, and then to stay away.
+# Who floods is asked to come back so often within so many seconds, and then to stay away. What is closed within so many seconds
+# of the first, on whatever connections, is one time.
 _RETURNS = 2
 _RETURNS_SECONDS = 600.0
+_ONE_TIME_SECONDS = 30.0
 
 
 class Allowance:
     """One person's. What few need is made when it is needed."""
 
     __slots__ = (
-        "_ephemerals", "_joins", "_patience", "_returns", "_rooms", "commands", "connections", "frames", "person",
+        "_ephemerals", "_joins", "_judged_until", "_may_return", "_patience", "_returns", "_rooms", "commands", "connections",
+        "frames", "person",
     )  # fmt: skip
 
     def __init__(self, person: Person, settings: Settings, now: float) -> None:
@@ -49,6 +52,8 @@ class Allowance:
         self._patience: Bucket | None = None
         self._returns: Bucket | None = None
         self._rooms: dict[int, Bucket] | None = None
+        self._may_return = True
+        self._judged_until = now
 
     def ephemerals(self, now: float) -> Bucket:
         if self._ephemerals is None:
@@ -65,17 +70,20 @@ class Allowance:
         return self._joins
 
     def patience(self, now: float) -> Bucket:
-        """Return how often they may be refused, or held up, for being too fast."""
+        """Return how often they may go on in spite of being refused, or held up, for being too fast."""
         if self._patience is None:
             most = conf.current().FLOOD_REFUSALS
             self._patience = Bucket(most / _FLOOD_SECONDS, most, now)
         return self._patience
 
-    def returns(self, now: float) -> Bucket:
-        """Return how often one who floods may come back."""
-        if self._returns is None:
-            self._returns = Bucket(_RETURNS / _RETURNS_SECONDS, _RETURNS, now)
-        return self._returns
+    def may_return(self, now: float) -> bool:
+        """Say whether one who floods is asked to come back, and count it: once for all of their connections."""
+        if now >= self._judged_until:
+            if self._returns is None:
+                self._returns = Bucket(_RETURNS / _RETURNS_SECONDS, _RETURNS, now)
+            self._may_return = not self._returns.take(now)
+            self._judged_until = now + _ONE_TIME_SECONDS
+        return self._may_return
 
     def room(self, room_pk: int, rate: float, now: float) -> Bucket:
         """Return the bucket of a room that has a rate of its own; leaving and joining again does not fill it."""

@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int,
         Meta(
             ge=0,
-            description="Times in 10 s that a person may be too fast; then who goes on is closed (4005); 0: any number.",
+            description="Times in 10 s that a person may go on before a `retry_after` is over; more is closed (4005); 0: any.",
         ),
     ] = 100
     UNJOINED_SECONDS: Annotated[

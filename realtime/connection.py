@@ -422,7 +422,7 @@ class Connection:
         self._look_when_the_mute_ends(joined)
 
     async def _history(self, push: Push, joined: Joined) -> None:
-        self._pace.command(time.monotonic())
+        self._pace.command(time.monotonic(), joined.admission.room_pk)
         before = whole(push.payload, "before", None, 0, 2**62)
         limit = whole(push.payload, "limit", 50, 1, 200)
         assert limit is not None
@@ -436,7 +436,7 @@ class Connection:
         self._send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
 
     async def _moderate(self, push: Push, joined: Joined) -> None:
-        self._pace.command(time.monotonic())
+        self._pace.command(time.monotonic(), joined.admission.room_pk)
         policy.check_command(self.person, push.event)
         request = moderation.parse(push.event, push.payload)
         done = await self._node.moderate(Asked(joined.admission.room_pk, self.person, request))
@@ -448,7 +448,7 @@ class Connection:
         if isinstance(command, Ephemeral):
             self._signal(push, joined, command)
             return
-        self._pace.command(time.monotonic(), joined.bucket)
+        self._pace.command(time.monotonic(), joined.admission.room_pk, joined.bucket)
         entry = Entry(joined.admission.room_pk, command, self.actor, key, self.person)
         self._node.append(entry).add_done_callback(partial(self._answer, push))
         self._unanswered += 1

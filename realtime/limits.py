@@ -20,13 +20,14 @@ class Bucket:
     A rate of 0 allows everything.
     """
 
-    __slots__ = ("burst", "rate", "stamp", "tokens")
+    __slots__ = ("_promised", "burst", "rate", "stamp", "tokens")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self.rate = rate
         self.burst = max(burst, 1.0)
         self.tokens = self.burst
         self.stamp = now
+        self._promised = now
 
     def wait(self, now: float) -> float:
         """Return the seconds until one is there, 0.0 where one is. `now` is monotonic, in seconds."""
@@ -48,14 +49,25 @@ class Bucket:
             self.spend()
         return wait
 
+    def promise(self, now: float) -> float:
+        """Return 0.0, or the seconds until one is there that nobody else was told to wait for; at most until it is full."""
+        wait = self.wait(now)
+        if wait:
+            self._promised = min(max(now + wait, self._promised + 1.0 / self.rate), now + self.burst / self.rate)
+            wait = max(wait, self._promised - now)
+        return wait
+
 
 def take(buckets: Sequence[Bucket], now: float) -> float:
-    """Take one from each and return 0.0, or take none and return the seconds until each has one."""
-    wait = max(bucket.wait(now) for bucket in buckets)
-    if not wait:
-        for bucket in buckets:
-            bucket.spend()
-    return wait
+    """Take one from each and return 0.0, or take none and return the seconds after which each should have one.
+
+    Those who are refused together are told one moment after the other: if all came back for the first, it would be in vain.
+    """
+    if any(bucket.wait(now) for bucket in buckets):
+        return max(bucket.promise(now) for bucket in buckets)
+    for bucket in buckets:
+        bucket.spend()
+    return 0.0
 
 
 class Tally:

@@ -482,8 +482,9 @@ async def test_a_person_may_have_only_so_many_connections(node: FakeNode, settin
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second lasts a hundredth."""
+    """Pauses are short, and what comes next is another time."""
     monkeypatch.setattr("realtime.connection._FLOOD_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("realtime.allowances._ONE_TIME_SECONDS", 0.0)
 
 
 async def flood(connection: Connection, frame: list[Any]) -> None:
@@ -533,6 +534,18 @@ async def test_who_makes_a_habit_of_it_is_asked_to_stay_away(node: FakeNode, set
     assert lane.frames[-1] == ("1", "1", TOPIC, "phx_close", {})
 
 
+async def test_however_many_connections_of_a_person_flood_together_that_is_one_time(
+    node: FakeNode, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime.connection._FLOOD_PAUSE_SECONDS", 0.01)
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 100, "COMMANDS_BURST": 1, "FLOOD_REFUSALS": 10}
+    lines = [node.connect() for _ in range(5)]
+    for connection, lane in lines:
+        await join(connection, lane)
+    await asyncio.gather(*(flood(connection, FLOODS["typing"]) for connection, _ in lines))
+    assert [lane.closed for _, lane in lines] == [(4005, "too fast")] * 5
+
+
 async def test_frames_that_come_too_fast_are_read_more_slowly_and_all_are_answered(
     node: FakeNode, settings: Settings
 ) -> None:
@@ -543,6 +556,18 @@ async def test_frames_that_come_too_fast_are_read_more_slowly_and_all_are_answer
         await send(connection, None, str(ref), "phoenix", "heartbeat", {})
     assert time.monotonic() - begun > 0.09
     assert [frame.ref for frame in lane.frames] == [str(ref) for ref in range(15)]
+
+
+async def test_a_large_frame_is_read_as_slowly_as_the_small_ones_that_it_could_have_been(
+    node: FakeNode, settings: Settings
+) -> None:
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 25, "COMMANDS_BURST": 1, "MAX_ROOMS": 1}
+    connection, lane = node.connect()
+    begun = time.monotonic()
+    await send(connection, None, "1", "phoenix", "heartbeat", {"x": "x" * 60_000})
+    await send(connection, None, "2", "phoenix", "heartbeat", {})
+    assert time.monotonic() - begun > 0.09
+    assert [frame.ref for frame in lane.frames] == ["1", "2"]
 
 
 async def test_who_leaves_while_it_is_held_up_is_let_go_at_once(
@@ -709,9 +734,11 @@ async def test_one_who_never_takes_replies_is_closed(node: FakeNode, settings: S
     settings.REALTIME = {"MAX_REPLIES": 8}
     connection, lane = node.connect()
     lane.paused = True
+    dropped = metrics.drops.values.get("replies_full", 0)
     for _ in range(9):
         await send(connection, None, "1", "phoenix", "heartbeat", {})
     assert lane.closed == (4001, "too slow")
+    assert metrics.drops.values["replies_full"] == dropped + 1
 
 
 async def test_one_who_does_not_read_for_too_long_is_closed(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -722,10 +749,12 @@ async def test_one_who_does_not_read_for_too_long_is_closed(node: FakeNode, monk
     lane.paused = True
     node.hub.hear(bus.happened(1, node.log.append()))
     await settle()
+    dropped = metrics.drops.values.get("too_slow", 0)
     connection.close_if_stuck(now + conf.current().LAG_SECONDS)
     assert lane.closed is None
     connection.close_if_stuck(now + conf.current().LAG_SECONDS + 1)
     assert lane.closed == (4001, "too slow")
+    assert metrics.drops.values["too_slow"] == dropped + 1
 
 
 async def test_one_who_reads_again_in_time_is_not(node: FakeNode) -> None:

@@ -70,6 +70,27 @@ def test_where_one_bucket_is_empty_none_gives_anything_and_the_longest_wait_is_s
     assert full.take(0.0) == 0.0
 
 
+def test_those_who_are_refused_together_are_told_to_come_back_one_after_the_other() -> None:
+    bucket = Bucket(rate=2.0, burst=8, now=0.0)
+    told = [limits.take([bucket], 0.0) for _ in range(12)][8:]
+    assert told == [0.5, 1.0, 1.5, 2.0]
+    assert not any(limits.take([bucket], wait) for wait in told)
+    assert limits.take([bucket], 2.0) == 0.5
+
+
+def test_nobody_is_told_to_wait_for_longer_than_until_everything_is_there() -> None:
+    bucket = Bucket(rate=2.0, burst=3, now=0.0)
+    assert max(limits.take([bucket], 0.0) for _ in range(100)) == 1.5
+
+
+def test_who_does_not_go_short_of_a_bucket_is_promised_nothing_of_it() -> None:
+    short, full = Bucket(1.0, 1, 0.0), Bucket(1.0, 2, 0.0)
+    short.spend()
+    for _ in range(5):
+        limits.take([short, full], 0.0)
+    assert [limits.take([full], 0.0) for _ in range(3)] == [0.0, 0.0, 1.0]
+
+
 def test_a_tally_lets_in_as_many_as_may_be_of_each_name() -> None:
     tally = Tally(2)
     assert [tally.enter("a"), tally.enter("a"), tally.enter("a"), tally.enter("b")] == [True, True, False, True]
