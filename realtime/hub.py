@@ -182,7 +182,7 @@ class Hub:
             case Cleared(_, seq):
                 self._shorten(room, seq, tell=True)
             case Ended(_, code, message):
-                self._end(room, Refusal(code, message))
+                self._spawn(self._end_whole(room, Refusal(code, message)))
             case Kicked(_, person, code, message):
                 self._end(room, Refusal(code, message), person)
             case Judged(_, person, count):
@@ -210,8 +210,19 @@ class Hub:
         if tell:
             room.send([room.cleared()])
 
+    async def _end_whole(self, room: LocalRoom, refusal: Refusal) -> None:
+        """End everyone's subscription once they have heard the last words, which the bus may not have brought."""
+        try:
+            standing = (await self._reads.heads([room.pk])).get(room.pk)
+            if standing is not None:
+                await self._reach(room, standing.head)
+        except Refusal:
+            logger.info("Room %s ends without a look at the log", room.pk)
+        self._end(room, refusal)
+
     def _end(self, room: LocalRoom, refusal: Refusal, person: str | None = None) -> None:
         """End everyone's subscription, or one person's."""
+        room.flush()
         for subscription in room.subscriptions():
             if person is None or subscription.client.actor.id == person:
                 subscription.client.end(subscription, refusal)
@@ -355,7 +366,7 @@ class Hub:
         """Return True where the bus failed to bring something."""
         if standing is None:
             self._end(room, UnknownRoom(room.topic.removeprefix(protocol.TOPIC_PREFIX)))
-        elif standing.closed:
+        elif standing.closed and standing.head <= room.feed.position:
             self._end(room, RoomClosed())
         elif standing.head < position:
             self._start_over(room, standing.head)

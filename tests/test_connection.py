@@ -874,6 +874,7 @@ async def test_a_subscription_that_ends_is_explained_and_closed(node: FakeNode) 
     await settle()
     lane.frames.clear()
     node.hub.hear(bus.Ended(1, "room_closed", "This room is closed."))
+    await settle()
     assert lane.frames == [
         ("1", None, TOPIC, "room_ended", {"code": "room_closed", "message": "This room is closed."}),
         ("1", "1", TOPIC, "phx_close", {}),

@@ -7,7 +7,7 @@ import pytest
 from pytest_django import Settings
 
 from realtime import bus, local, rest
-from realtime.bus import Cleared, Ended, Moved, Signalled
+from realtime.bus import Cleared, Ended, Kicked, Moved, Signalled
 from realtime.errors import RoomFull, Unavailable
 from realtime.hub import Hub
 from realtime.kinds import Actor
@@ -617,6 +617,17 @@ async def test_a_room_that_was_closed_without_a_word_ends(hub: Hub, log: FakeLog
     assert [refusal.code for refusal in client.ended] == ["room_closed"]
 
 
+async def test_the_last_words_before_a_room_was_closed_are_heard_where_the_bus_brought_neither(hub: Hub, log: FakeLog) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    log.append(2)
+    log.closed.add(1)
+    for _ in range(2):
+        await hub.watch()
+        await settle()
+    assert (client.seqs, [refusal.code for refusal in client.ended]) == ([1, 2], ["room_closed"])
+
+
 async def test_a_log_that_was_set_back_starts_over(hub: Hub, log: FakeLog, ring: Ring) -> None:
     client = FakeClient(hub)
     await client.join()
@@ -647,8 +658,37 @@ async def test_a_room_that_ends_ends_for_everyone(hub: Hub) -> None:
     await lagging.join()
     lagging.paused = True
     hub.hear(Ended(1, "room_closed", "This room is closed."))
+    await settle()
     assert [refusal.code for client in (live, lagging) for refusal in client.ended] == ["room_closed"] * 2
     assert hub.rooms == {}
+
+
+async def test_the_last_words_before_a_room_ends_are_heard_though_the_bus_lost_them(hub: Hub, log: FakeLog) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    log.append(2)
+    hub.hear(Ended(1, "room_closed", "This room is closed."))
+    await settle()
+    assert (client.seqs, [refusal.code for refusal in client.ended]) == ([1, 2], ["room_closed"])
+
+
+async def test_a_room_ends_though_the_log_is_out_of_reach(hub: Hub, log: FakeLog) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    await settle()
+    log.refusal = Unavailable()
+    hub.hear(Ended(1, "room_closed", "This room is closed."))
+    await settle()
+    assert [refusal.code for refusal in client.ended] == ["room_closed"]
+
+
+async def test_one_who_is_taken_out_has_heard_what_was_said_before(hub: Hub, log: FakeLog, ring: Ring) -> None:
+    client = FakeClient(hub)
+    await client.join()
+    await settle()
+    ring(log.append())
+    hub.hear(Kicked(1, client.actor.id, "kicked", "You were taken out of this room."))
+    assert (client.seqs, [refusal.code for refusal in client.ended]) == ([1], ["kicked"])
 
 
 async def test_a_room_that_another_process_cleared_unheard_says_so(hub: Hub, log: FakeLog, ring: Ring) -> None:
