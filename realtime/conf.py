@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ge=1,
             description="Unfinished requests that a process holds, at most a quarter of its files; beyond, the oldest is cut.",
         ),
-    ] = 256
+    ] = 10_000
     REQUEST_HEADER_SECONDS: Annotated[
         float, Meta(gt=0, description="How long the headers of a request, or of a handshake, may take.")
     ] = 10.0

@@ -617,7 +617,9 @@ async def test_a_room_that_was_closed_without_a_word_ends(hub: Hub, log: FakeLog
     assert [refusal.code for refusal in client.ended] == ["room_closed"]
 
 
-async def test_the_last_words_before_a_room_was_closed_are_heard_where_the_bus_brought_neither(hub: Hub, log: FakeLog) -> None:
+async def test_the_last_words_before_a_room_was_closed_are_heard_where_the_bus_brought_neither(
+    hub: Hub, log: FakeLog
+) -> None:
     client = FakeClient(hub)
     await client.join()
     log.append(2)

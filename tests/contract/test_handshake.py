@@ -1,12 +1,15 @@
 """The opening of a connection: what is let in, what is refused with HTTP 403, and the heartbeat."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.contract.conftest import Connect, in_pairs
+from tests.support.daemon import HOST
 from tests.support.servers import Server
+from tests.support.wsclient import SECONDS
 
 pytestmark = in_pairs
 
@@ -67,3 +70,24 @@ async def test_the_heartbeat_is_answered_without_a_room(server: Server, connect:
     client = await connect(server.url)
     await client.send([None, "77", "phoenix", "heartbeat", {}])
     assert await client.reply("77") == (None, "77", "phoenix", "phx_reply", {"status": "ok", "response": {}})
+
+
+async def test_a_crowd_that_comes_back_at_once_is_let_in(server: Server) -> None:
+    """All of them have connected before the first says what it wants."""
+    request = (
+        "GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    )
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(request.encode())
+        return await reader.readline()
+
+    async with asyncio.timeout(4 * SECONDS):
+        lines = [await asyncio.open_connection(HOST, server.port) for _ in range(400)]
+        try:
+            answers = await asyncio.gather(*(answer(*line) for line in lines))
+        finally:
+            for _, writer in lines:
+                writer.close()
+    assert {answer.split()[1] for answer in answers} == {b"101"}
