@@ -8,6 +8,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 1  limits.py       token bucket, and how many of a kind; `now` is an argument
 1  rest.py         where several things went together, the next wait a moment, and do so too
 1  addresses.py    from which address a connection comes, as far as proxies can be believed
+1  files.py        how many connections a process can hold at all
 1  feed.py         a room's order as one process sees it: next, stale, early; and the recent frames
 1  storable.py     what may be stored: JSON that every database takes
 1  roster.py       who is in a room as one process sees it, by person, and what changed

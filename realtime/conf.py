@@ -62,7 +62,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int, Meta(ge=0, description="Connections of one person that a process holds; 0 is without limit.")
     ] = 50
     CONNECTIONS_PER_ADDRESS: Annotated[
-        int, Meta(ge=0, description="Connections from one address that a process holds; 0 is without limit.")
+        int,
+        Meta(
+            ge=0,
+            description="Connections from one address that a process holds, at most half of its files; 0: any number.",
+        ),
     ] = 1000
     CONNECTS_PER_SECOND: Annotated[
         float, Meta(ge=0, description="Connections opened a second from one address, on average; 0 is without limit.")

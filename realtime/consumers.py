@@ -28,6 +28,7 @@ Receive = Callable[[], Awaitable[Message]]
 
 _GIVING_UP = 4002
 _TOO_MANY = 4003
+_ALL = "all"
 _SUBPROTOCOL = "phoenix"
 _UVICORN = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
@@ -36,32 +37,59 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket."""
     await receive()  # websocket.connect
     if not _may_come(scope):
-        metrics.turned_away.add(value="origin")
-        await send({"type": "websocket.close", "code": 1008})
+        await _refuse(send, "origin")
         return
     if not protocol.speaks(_version(scope)):
-        metrics.turned_away.add(value="version")
-        await send({"type": "websocket.close", "code": 1008})
+        await _refuse(send, "version")
         return
     home = await node.current()
+    if not home.sockets.enter(_ALL):
+        await _refuse(send, "full")
+        return
+    try:
+        await _enter(home, scope, receive, send)
+    finally:
+        home.sockets.leave(_ALL)
+
+
+async def _enter(home: Node, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve who comes from an address that has a place left, and does not come too soon."""
     daphne.hold(send, home)
     receive = _bounded(receive, send)
     address = addresses.of_scope(scope, addresses.networks(conf.current().TRUSTED_PROXIES))
     wait, welcome = home.turnstile.enter(address, time.monotonic())
     counted = home.addresses.enter(address)
     try:
+        if not (welcome and counted):
+            await _tell_too_many(home, address, wait, scope, send)
+            return
         if wait:
             await asyncio.sleep(wait)
-        if not (welcome and counted):
-            await _accept(scope, send)
-            await _turn_away(send, TooManyConnections(), "address")
-            return
         let_in = await _let_in(home, scope, send)
         if let_in is not None:
             await _serve(home, *let_in, receive, send)
     finally:
         if counted:
             home.addresses.leave(address)
+
+
+async def _tell_too_many(home: Node, address: str | None, wait: float, scope: Scope, send: Send) -> None:
+    """Say why, to so many of an address at a time: each of them costs a file until its client has heard it."""
+    if not home.told.enter(address):
+        await _refuse(send, "address")
+        return
+    try:
+        await asyncio.sleep(wait)
+        await _accept(scope, send)
+        await _turn_away(send, TooManyConnections(), "address")
+    finally:
+        home.told.leave(address)
+
+
+async def _refuse(send: Send, cause: str) -> None:
+    """Answer the handshake with HTTP 403, after which nothing of it is left."""
+    metrics.turned_away.add(value=cause)
+    await send({"type": "websocket.close", "code": 1008})
 
 
 def _may_come(scope: Scope) -> bool:
@@ -76,9 +104,8 @@ async def _let_in(home: Node, scope: Scope, send: Send) -> tuple[Connection, Asg
     try:
         person = await home.identify(credentials.of_scope(scope))
     except BadCredentials as refusal:
-        metrics.turned_away.add(value="bad_credentials")
         metrics.refusals.add(value=refusal.code)
-        await send({"type": "websocket.close", "code": 1008})
+        await _refuse(send, "bad_credentials")
         return None
     except Refusal as refusal:
         await _accept(scope, send)

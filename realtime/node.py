@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import bus, conf, door, log, moderation, presence, rooms, sanctions, slowmode, tickets
+from realtime import bus, conf, door, files, log, moderation, presence, rooms, sanctions, slowmode, tickets
 from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.batching import Batcher
@@ -38,6 +38,7 @@ logger = logging.getLogger("realtime.node")
 
 _READS_WAITING = 100_000
 _MOVES_AT_ONCE = 1000
+_TOLD = 100  # of an address, at a time
 _PATIENCE_SECONDS = 4.0  # daphne gives up on a handshake after 5
 
 # A process dies just after it renewed; the others find out at their next look. Together that stays below LEASE_SECONDS.
@@ -76,7 +77,7 @@ class Node:
 
     `connections` are those that are open, and `looks` looks at them again; `changes` is what those ask that are about to be.
     `allowances` is what those of a person share, `addresses` how many come from where, and `turnstile` how soon after one
-    another.
+    another. `sockets` are all WebSockets, let in or not, and `told` those of an address that are told that it has too many.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,9 @@ class Node:
         self.connections: set[Served] = set()
         self.looks = Looks(self.connections)
         self.changes = Changes()
-        self.addresses = Tally(settings.CONNECTIONS_PER_ADDRESS)
+        self.sockets = Tally(files.part(3, 4))
+        self.addresses = Tally(files.bounded(settings.CONNECTIONS_PER_ADDRESS, 1, 2))
+        self.told = Tally(files.bounded(_TOLD, 1, 16))
         self.turnstile = Turnstile(settings.CONNECTS_PER_SECOND, settings.CONNECTS_BURST, _PATIENCE_SECONDS)
         self.allowances = Allowances()
         self._settings = settings

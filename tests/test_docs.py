@@ -106,7 +106,7 @@ def test_a_setting_that_a_page_names_exists() -> None:
     django = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "INSTALLED_APPS", "CHANNEL_LAYERS", "CONN_MAX_AGE", "LOGIN_URL"}
     django |= {"SESSION_COOKIE_SAMESITE", "SECURE_PROXY_SSL_HEADER", "SILENCED_SYSTEM_CHECKS"}
     django |= {"USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT"}
-    environment = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "REALTIME_REQUIRE_SERVICES"}
+    environment = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "REALTIME_REQUIRE_SERVICES", "WEBSOCKETS_MAX_LINE_LENGTH"}
     assert named - django - environment <= known
 
 
@@ -143,7 +143,7 @@ def test_the_metrics_are_listed_as_they_are() -> None:
 
 def test_the_causes_for_which_connections_are_refused_are_listed() -> None:
     listed = {word for causes, _ in table(OPERATE, "cause", "who was turned away") for word in words(causes)}
-    named = set(re.findall(r'turned_away\.add\(value="(\w+)"\)|_turn_away\(.*, "(\w+)"\)', source("*.py")))
+    named = set(re.findall(r'_refuse\(send, "(\w+)"\)|_turn_away\(.*, "(\w+)"\)', source("*.py")))
     assert {cause for pair in named for cause in pair if cause} <= listed
 
 

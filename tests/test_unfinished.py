@@ -58,8 +58,13 @@ class Line:
     def __init__(self) -> None:
         self.open = True
 
+        self.aborted = False
+
     def cut(self) -> None:
         self.open = False
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 def made() -> tuple[FakeLoop, Unfinished]:
@@ -109,6 +114,16 @@ def test_one_timer_is_enough_and_none_is_left_when_nobody_waits() -> None:
     assert loop.timers == []
 
 
+def test_what_has_not_left_a_moment_after_a_cut_never_will() -> None:
+    loop, waiting = made()
+    (line,) = opened(1)
+    waiting.begin(line)
+    loop.go_on(SECONDS)
+    assert (line.open, line.aborted) == (False, False)
+    loop.go_on(1)
+    assert line.aborted
+
+
 def test_where_too_many_wait_the_oldest_goes(dropped: dict[str, int]) -> None:
     loop, waiting = made()
     lines = opened(MOST + 2)
@@ -154,9 +169,9 @@ def test_bodies_have_all_the_time_and_take_nobody_elses_place(dropped: dict[str,
     (line,) = opened(1)
     for upload in uploads:
         waiting.begin(upload)
-        waiting.upload(upload)
+        waiting.under_way(upload)
         loop.go_on(2 * SECONDS)
-        waiting.upload(upload)
+        waiting.under_way(upload)
     waiting.begin(line)
     loop.turn()
     loop.turn()
@@ -189,23 +204,28 @@ async def test_they_have_a_quarter_of_the_files_that_a_process_may_open(
     assert unfinished.here() is unfinished.here()
 
 
-@pytest.mark.parametrize(("left", "called"), [(0, "abort"), (1000, "close")])
-def test_uvicorn_lets_an_answer_leave_first(left: int, called: str) -> None:
+@pytest.mark.parametrize(
+    ("left", "stuck", "called"), [(0, False, "abort"), (1000, False, "close"), (100_000, True, "abort")]
+)
+def test_uvicorn_lets_the_last_of_an_answer_leave_first(left: int, stuck: bool, called: str) -> None:
     transport = Mock(**{"get_write_buffer_size.return_value": left})
-    HTTPProtocol.cut(Mock(transport=transport))
+    HTTPProtocol.cut(Mock(transport=transport, flow=Mock(write_paused=stuck)))
     assert [name for name, *_ in transport.method_calls if name != "get_write_buffer_size"] == [called]
 
 
-def test_daphne_waits_for_no_goodbye_of_tls() -> None:
-    plain = Mock(spec=["loseConnection"])
+@pytest.mark.parametrize(("stuck", "called"), [(False, "loseConnection"), (True, "abortConnection")])
+def test_daphne_waits_for_no_goodbye_of_tls_and_not_for_who_does_not_read(stuck: bool, called: str) -> None:
+    plain = Mock(spec=["loseConnection", "abortConnection"])
     channel = Channel()
     channel.transport = Mock(spec=["loseConnection", "transport"], transport=plain)
+    channel._waitingForTransport = stuck
     channel.cut()
-    assert [name for name, *_ in channel.transport.method_calls] == ["transport.loseConnection"]
+    assert [name for name, *_ in channel.transport.method_calls] == [f"transport.{called}"]
 
 
 def test_what_went_on_as_http2_is_left_alone() -> None:
     channel = Channel()
     channel.transport = Mock(negotiatedProtocol=b"h2")
     channel.cut()
+    channel.abort()
     assert channel.transport.method_calls == []

@@ -14,8 +14,9 @@ from typing import Any
 from daphne.http_protocol import HTTPFactory
 from twisted.web.http import HTTPChannel
 
-from realtime import conf
+from realtime import conf, metrics
 from realtime.servers import unfinished
+from realtime.servers.unread import MOST_BEHIND
 
 
 def bound_when_running() -> None:
@@ -48,6 +49,8 @@ _Twisteds: Any = HTTPChannel  # hardly annotated
 class Channel(_Twisteds):  # type: ignore[misc]
     """Twisted's, and says when it waits for a request."""
 
+    _behind = 0  # answers that were given since the client had read all
+
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         super().connectionMade()
         self._unfinished = unfinished.here()
@@ -59,7 +62,7 @@ class Channel(_Twisteds):  # type: ignore[misc]
         super().dataReceived(data)
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
-        self._unfinished.upload(self)
+        self._unfinished.under_way(self)
         super().allHeadersReceived()
 
     def allContentReceived(self) -> None:  # noqa: N802 - Twisted's name
@@ -68,17 +71,41 @@ class Channel(_Twisteds):  # type: ignore[misc]
 
     def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's name
         self._unfinished.rest(self)
+        self._behind += self._waitingForTransport
+        if self._behind > MOST_BEHIND:
+            self._behind = 0
+            self._dataBuffer.clear()  # or all that is there would be asked yet
+            metrics.drops.add(value="pipelined")
+            self.abort()
         super().requestDone(request)
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        self._behind = 0
+        super().resumeProducing()
 
     def connectionLost(self, reason: Any) -> None:  # noqa: N802 - Twisted's name
         self._unfinished.end(self)
         super().connectionLost(reason)
 
     def cut(self) -> None:
-        """Close the line, once an answer that is on its way has left, and without a goodbye of TLS, which would be waited for.
+        """Close the line, once the last of an answer has left, and without a goodbye of TLS, which would be waited for.
 
         Unless it went on as HTTP/2, of which this class hears nothing (and which takes packages that daphne comes without).
         """
-        if getattr(self.transport, "negotiatedProtocol", None) != b"h2":
-            transport: Any = self.transport
-            getattr(transport, "transport", transport).loseConnection()
+        if self._waitingForTransport:
+            self.abort()
+        elif not self._speaks_http2:
+            self._plain.loseConnection()
+
+    def abort(self) -> None:
+        if not self._speaks_http2:
+            self._plain.abortConnection()
+
+    @property
+    def _speaks_http2(self) -> bool:
+        return getattr(self.transport, "negotiatedProtocol", None) == b"h2"
+
+    @property
+    def _plain(self) -> Any:
+        """The transport under TLS, if there is any."""
+        return getattr(self.transport, "transport", self.transport)

@@ -1,23 +1,21 @@
 """Connections whose request is not whole are bounded in number, and as long as its headers are not whole in time, too.
 
 Each costs a process a file, and so do those that wait between requests. Who means well sends headers along with the connection.
-So where too many wait it is the oldest who goes, those first who were answered already. Bodies may take long, and are counted
-apart. All this takes no addresses, and so holds behind a proxy. Nothing of it stays with a connection that becomes a WebSocket.
+So where too many wait it is the oldest who goes, those first who were answered already. Bodies may take long, and so may answers
+that are too large to be read at once: these are counted apart. All this takes no addresses, and so holds behind a proxy. Nothing
+of it stays with a connection that becomes a WebSocket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import conf, metrics
+from realtime import conf, files, metrics
 
-if sys.platform != "win32":
-    import resource
-
-_SHARE = 4  # of the files of a process, one part for these, and another for those with bodies
+_SHARE = 4  # of the files of a process, one part for these, and another for those whose bodies or answers are under way
+_LAST_SECONDS = 1.0  # for what is on its way to who is cut; a transport alone would wait for ever
 
 
 class Line(Protocol):
@@ -25,6 +23,10 @@ class Line(Protocol):
 
     def cut(self) -> None:
         """Close it, at once where nothing is on its way to the client."""
+        ...
+
+    def abort(self) -> None:
+        """Close it, whatever is on its way."""
         ...
 
 
@@ -37,7 +39,7 @@ class Unfinished:
         self._seconds = seconds
         self._begun: dict[Line, float] = {}  # in order of their deadlines
         self._resting: dict[Line, None] = {}
-        self._uploading: dict[Line, None] = {}
+        self._under_way: dict[Line, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._relieving = False
 
@@ -53,20 +55,21 @@ class Unfinished:
 
     def rest(self, line: Line) -> None:
         """Count it while it has an answer and asks nothing more, for which the server has a time of its own."""
+        self.end(line)
         self._resting[line] = None
         self._relieve_soon()
 
-    def upload(self, line: Line) -> None:
-        """Count it while a body comes after its headers. How long that may take is the site's matter, or a proxy's."""
-        if line not in self._uploading:
+    def under_way(self, line: Line) -> None:
+        """Count it while a body comes, or an answer does not leave. How long that may take is the site's matter, or a proxy's."""
+        if line not in self._under_way:
             self.end(line)
-            self._uploading[line] = None
+            self._under_way[line] = None
             self._relieve_soon()
 
     def end(self, line: Line) -> None:
         self._begun.pop(line, None)
         self._resting.pop(line, None)
-        self._uploading.pop(line, None)
+        self._under_way.pop(line, None)
 
     def _cut_late(self) -> None:
         self._timer = None
@@ -95,11 +98,12 @@ class Unfinished:
         """Return where somebody has to go from, if anywhere."""
         if len(self._begun) + len(self._resting) > self._most:
             return self._resting or self._begun
-        return self._uploading if len(self._uploading) > self._most else None
+        return self._under_way if len(self._under_way) > self._most else None
 
     def _cut(self, line: Line) -> None:
         self.end(line)
         line.cut()
+        self._loop.call_later(_LAST_SECONDS, line.abort)
 
 
 _known: WeakKeyDictionary[asyncio.AbstractEventLoop, Unfinished] = WeakKeyDictionary()
@@ -110,12 +114,6 @@ def here() -> Unfinished:
     loop = asyncio.get_running_loop()
     if loop not in _known:
         settings = conf.current()
-        _known[loop] = Unfinished(loop, _most(settings.MAX_UNFINISHED_REQUESTS), settings.REQUEST_HEADER_SECONDS)
+        most = files.bounded(settings.MAX_UNFINISHED_REQUESTS, 1, _SHARE)
+        _known[loop] = Unfinished(loop, most, settings.REQUEST_HEADER_SECONDS)
     return _known[loop]
-
-
-def _most(asked: int) -> int:
-    if sys.platform == "win32":
-        return asked
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return asked if files == resource.RLIM_INFINITY else min(asked, max(1, files // _SHARE))

@@ -1,12 +1,13 @@
-"""Requests that are begun and not ended, under every server: they take neither its files nor its time."""
+"""Requests that are begun and not ended, and answers that are not read: they take neither a server's files nor its time."""
 
 import asyncio
 import itertools
 import json
 import resource
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.daemon import HOST
 from tests.support.gauges import metrics, sockets
 from tests.support.servers import Program, Server
 from tests.support.sites import Site
+from tests.support.waiting import eventually
 from tests.support.wsclient import SECONDS, Client
 
 FILES = 240
@@ -24,10 +26,24 @@ PACE = 20  # a server lets in what waits at its door all at once: a flood at the
 MANY = 2 * FILES + FILES // 2
 LONG = 3600.0
 WHOLE = b"GET /realtime/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LARGE = b"GET /static/admin/js/vendor/jquery/jquery.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BEGUN = (
     b"GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX: "
 )
 BODY = b"POST /realtime/ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx"
+TRAILERS = b"POST /realtime/ticket HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+UPGRADE = (
+    b"GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+UNREADABLE = {
+    UPGRADE + b"Content-Length: 5\r\n\r\nhello": b"400",
+    UPGRADE.replace(b"GET", b"POST") + b"Content-Length: 5\r\n\r\nhello": b"400",
+    UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n": b"400",
+    UPGRADE + 200 * b"X: x\r\n" + b"\r\n": b"431",
+    UPGRADE + b"Cookie: " + 9000 * b"x" + b"\r\n\r\n": b"431",
+    UPGRADE.replace(b"GET", b"POST") + b"\r\n": b"405",
+}
 SERVERS: dict[str, tuple[Program, bool]] = {
     "daphne": ("daphne", False),
     "daphne-tls": ("daphne", True),
@@ -77,6 +93,20 @@ async def lines(server: Server, trust: ssl.SSLContext | None = None) -> AsyncIte
         for _, writer in opened:
             writer.transport.abort()
         await asyncio.gather(*(writer.wait_closed() for _, writer in opened), return_exceptions=True)
+
+
+@contextmanager
+def deaf_lines(server: Server) -> Iterator[Callable[[bytes], None]]:
+    """Open lines that nothing is read from, with little room for what comes: `ask(b"GET")`. In the end all are closed."""
+    with ExitStack() as opened:
+
+        def ask(text: bytes) -> None:
+            line = opened.enter_context(socket.socket())
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+            line.connect((HOST, server.port))
+            line.sendall(text)
+
+        yield ask
 
 
 async def answered(line: Line) -> None:
@@ -154,13 +184,67 @@ async def test_a_request_that_drips_is_cut_when_its_time_is_over_and_so_is_the_n
         assert counted['realtime_drops_total{cause="slow_request"}'] == 3
 
 
-async def test_headers_without_end_are_cut(serve: Callable[..., Server]) -> None:
+async def test_headers_without_end_are_cut_before_a_body_and_behind_it(serve: Callable[..., Server]) -> None:
     """daphne, or rather Twisted, has a bound of its own."""
     server = serve("uvicorn-lane", tls=False, REQUEST_HEADER_SECONDS=LONG)
     async with asyncio.timeout(3 * SECONDS), lines(server) as open_line:
-        reader, writer = await open_line(BEGUN)
-        with suppress(ConnectionError):
-            while not reader.at_eof():
-                writer.write(b"x" * 16_384)
-                await writer.drain()
-    assert (await asyncio.to_thread(metrics, server))['realtime_drops_total{cause="too_big"}'] == 1
+        for begun in (BEGUN, TRAILERS, TRAILERS + b"X: "):
+            reader, writer = await open_line(begun)
+            with suppress(ConnectionError):
+                for _ in range(200):
+                    writer.write(b"x" * 16_380 + (b"" if begun.endswith(b"X: ") else b": \r\n"))
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                assert await reader.read() == b""
+    assert (await asyncio.to_thread(metrics, server))['realtime_drops_total{cause="too_big"}'] == 3
+
+
+@pytest.mark.parametrize("program", ["uvicorn", "uvicorn-lane"])
+async def test_a_handshake_that_cannot_be_read_is_answered_and_closed(
+    serve: Callable[..., Server], program: Program
+) -> None:
+    """Also on uvicorn, where one protocol hands it over to another that says nothing to some, and waits."""
+    server = serve(program, tls=False, REQUEST_HEADER_SECONDS=LONG)
+    async with asyncio.timeout(3 * SECONDS), await Client.connect(server.url) as bystander:
+        async with lines(server) as open_line:
+            for sent, status in UNREADABLE.items():
+                reader, _ = await open_line(sent)
+                assert (await reader.read()).startswith(b"HTTP/1.1 " + status)
+        assert (await bystander.heartbeat()).ok
+
+
+@pytest.mark.parametrize("program", ["daphne", "uvicorn-lane"])
+async def test_who_asks_and_reads_no_answer_keeps_nobody_out(
+    serve: Callable[..., Server], embedded_site: Site, program: Program
+) -> None:
+    slug = embedded_site.room()
+    server = serve(program, tls=False, MAX_UNFINISHED_REQUESTS=MOST, REQUEST_HEADER_SECONDS=LONG)
+    async with asyncio.timeout(6 * SECONDS), await Client.connect(server.url) as bystander:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+        with deaf_lines(server) as ask:
+            for number in range(FILES + PACE):
+                ask(4 * LARGE)
+                if number % PACE == 0:
+                    assert (await bystander.heartbeat()).ok
+                    await eventually(lambda: sockets(server.pid) < 2 * MOST + 20, SECONDS, "who does not read is cut")
+            async with await Client.connect(server.url) as newcomer:
+                assert (await newcomer.join(slug)).ok
+            assert metrics(server)['realtime_drops_total{cause="crowded_out"}'] > FILES - 2 * MOST - PACE
+
+
+@pytest.mark.parametrize(("program", "cut"), [("daphne", ("pipelined",)), ("uvicorn-lane", ("pipelined", "unread"))])
+async def test_who_asks_and_asks_on_and_who_reads_nothing_for_a_while_is_cut(
+    serve: Callable[..., Server], program: Program, cut: tuple[str, ...]
+) -> None:
+    """Of those who read nothing but ask no more daphne, or rather Twisted, takes leave after a minute."""
+    asked = {"pipelined": 40 * LARGE, "unread": 16 * LARGE}
+    server = serve(program, tls=False, REQUEST_HEADER_SECONDS=1.0)
+    async with asyncio.timeout(3 * SECONDS), await Client.connect(server.url), lines(server) as open_line:
+        line = await open_line(3 * WHOLE)
+        for _ in range(3):
+            await answered(line)
+        with deaf_lines(server) as ask:
+            for cause in cut:
+                ask(asked[cause])
+                name = f'realtime_drops_total{{cause="{cause}"}}'
+                await eventually(lambda name=name: metrics(server).get(name) == 1, SECONDS, cause)  # type: ignore[misc]
