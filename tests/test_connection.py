@@ -520,6 +520,21 @@ async def test_who_goes_on_flooding_is_told_and_closed_and_may_come_back(
     assert metrics.drops.values["too_fast"] == dropped + 1
 
 
+async def test_what_comes_in_one_room_goes_not_on_in_spite_of_what_was_refused_in_another(
+    node: FakeNode, settings: Settings, clock: None
+) -> None:
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 1, "COMMANDS_BURST": 1, "FLOOD_REFUSALS": 1}
+    connection, lane = node.connect()
+    await join(connection, lane)
+    node.admitted = {"room_pk": 2}
+    await join(connection, lane, "room:other", "2")
+    for join_ref, topic, count in (("1", TOPIC, 1 + 1 + 30), ("2", "room:other", 60)):
+        for _ in range(count):
+            await send(connection, join_ref, "9", topic, "message", {"text": "hi"})
+    assert len([frame for frame in lane.frames if frame.event == "phx_reply" and not frame.ok]) == 91
+    assert lane.closed is None
+
+
 async def test_who_makes_a_habit_of_it_is_asked_to_stay_away(node: FakeNode, settings: Settings, clock: None) -> None:
     settings.REALTIME = {"COMMANDS_PER_SECOND": 100, "COMMANDS_BURST": 1, "FLOOD_REFUSALS": 10}
     codes = []
