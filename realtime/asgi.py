@@ -30,8 +30,8 @@ def websocket(*routes: Any) -> Application:
     A token opens our own route to pages from elsewhere (`realtime.consumers`). A site's routes know of no tokens, and any page
     can show one that is made up: there it opens nothing.
 
-    What is loaded by now is there to stay, so the garbage collector is told to look past it (`gc.freeze`): a full collection, which
-    stops everything, has thousands of connections to look through already.
+    What is loaded by now is there to stay, so the garbage collector is told to look past it (`gc.freeze`): a full
+    collection, which stops everything, has thousands of connections to look through already.
     """
     gc.freeze()
     if "daphne.server" in sys.modules:
