@@ -24,6 +24,7 @@ from tests.support.wsclient import Client
 
 DATABASE_FIXTURES = frozenset({"db", "transactional_db"})
 BROWSER_FIXTURES = frozenset({"page", "context", "browser", "new_context"})
+LONG_WITH_A_SITE_OF_THEIR_OWN = frozenset({"tests/browser/test_injection.py"})
 
 
 def pytest_configure() -> None:
@@ -54,17 +55,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if fixtures & BROWSER_FIXTURES:
             item.add_marker("browser")
     yield
-    items.sort(key=lambda item: ("browser" in item.keywords, not {"faults", "benchmarks"} & set(item.keywords)))
+    items.sort(key=lambda item: ("browser" in item.keywords, not _is_slow(item)))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return not {"faults", "benchmarks"}.isdisjoint(item.keywords) or _file(item.nodeid) in LONG_WITH_A_SITE_OF_THEIR_OWN
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a file's tests together where they run side by side, as what they share is made once; but not those with a browser."""
+    """Keep a file's tests together where they run side by side, as what they share is made once; but not those with a browser.
+
+    Few of these share more than the whole session does.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid if "[chromium" in nodeid else nodeid.partition("::")[0]
+            file = _file(nodeid)
+            return nodeid if "[chromium" in nodeid and file not in LONG_WITH_A_SITE_OF_THEIR_OWN else file
 
     return ByFile(config, log)
 

@@ -71,6 +71,24 @@ async def test_of_one_large_read_only_a_piece_is_looked_at_until_that_is_taken()
     assert server.reading
 
 
+async def test_everybody_else_has_a_turn_between_two_pieces() -> None:
+    _, intake = made()
+    turns = 0
+
+    async def anybody() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(anybody())
+    intake.came(FRAME * 10_000)
+    for _ in range(10_000):
+        await intake.receive()
+    other.cancel()
+    assert turns > 10_000 * len(FRAME) // 4096
+
+
 async def test_what_nobody_takes_stops_the_reading_and_taking_it_starts_it_again() -> None:
     server, intake = made()
     came = 0

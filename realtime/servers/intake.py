@@ -8,6 +8,7 @@ cuts the line when its own time for goodbyes is over.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -81,6 +82,8 @@ class Intake:
 
     async def receive(self) -> dict[str, Any]:
         self._begun = True
+        if self._rest and self._source.drained():
+            await asyncio.sleep(0)  # everybody else has a turn between two pieces
         if self._waiting and self._source.drained() and not self._source.ending():
             self._go_on()
         message = await self._receive()
