@@ -68,18 +68,21 @@ def _file(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a file's tests together where they run side by side, as what they share is made once; but not those with a browser.
+    """Keep together what shares a site: the tests over one of the hostings, else those of a file, but each browser by itself.
 
-    Few of these share more than the whole session does.
+    What uses a browser shares no more than the whole session does.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):
+    class BySite(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            hosting = max((one for one in HOSTINGS if one in nodeid), key=len, default=None)
+            if hosting is not None:
+                return hosting
             file = _file(nodeid)
             return nodeid if "[chromium" in nodeid and file not in LONG_WITH_A_SITE_OF_THEIR_OWN else file
 
-    return ByFile(config, log)
+    return BySite(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
