@@ -54,7 +54,8 @@ class Batcher(Generic[T, R]):
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._threads = threads
-        self._rest = Rest() if rests else None
+        self._rests = rests
+        self._rest = Rest()
         self._running = 0
         self._starting: asyncio.Handle | None = None
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
@@ -105,8 +106,7 @@ class Batcher(Generic[T, R]):
     def _start_soon(self) -> None:
         """Start at the end of this turn of the event loop, or of the rest: what arrives until then goes together."""
         if self._starting is None and self._running < self._threads:
-            left = 0.0 if self._rest is None else self._rest.left
-            self._starting = self._loop.call_later(left, self._start) if left else self._loop.call_soon(self._start)
+            self._starting = self._rest.then(self._loop, self._start)
 
     def _start(self) -> None:
         self._starting = None
@@ -120,7 +120,7 @@ class Batcher(Generic[T, R]):
         self, batch: list[tuple[T, asyncio.Future[R]]], began: float, call: asyncio.Future[list[R | Refusal]]
     ) -> None:
         self._running -= 1
-        if self._rest is not None:
+        if self._rests:
             self._rest.after(len(batch), began)
         results = [Unavailable() for _ in batch] if call.cancelled() else call.result()
         for (_, future), result in zip(batch, results, strict=True):

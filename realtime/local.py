@@ -147,8 +147,7 @@ class LocalRoom:
         """Have frames written to everyone at the end of this turn of the event loop, or of the room's rest."""
         self._outgoing += frames
         if self._flushing is None:
-            left = self._rest.left
-            self._flushing = self._loop.call_later(left, self.flush) if left else self._loop.call_soon(self.flush)
+            self._flushing = self._rest.then(self._loop, self.flush)
 
     def flush(self) -> None:
         if self._flushing is not None:

@@ -6,7 +6,9 @@ time to others.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 
 _MOST_SECONDS = 0.01
 
@@ -22,6 +24,11 @@ class Rest:
     @property
     def left(self) -> float:
         return max(0.0, self._until - time.monotonic())
+
+    def then(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> asyncio.Handle:
+        """Have a call made at the end of this turn of the event loop, or of the rest."""
+        left = self.left
+        return loop.call_later(left, call) if left else loop.call_soon(call)
 
     def after(self, count: int, began: float) -> None:
         """Begin a rest, where this many were done together since a moment of `time.monotonic`."""
