@@ -41,6 +41,7 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 9  line.py         the way out to one client: replies wait up to a bound while it does not read
 9  pace.py         how fast one client may go
 9  joined.py       a client in a room: what it was let in with, what it missed, what it may ask
+9  whereabouts.py  the rooms that a client is in: joins, looks again, leaves
 9  connection.py   one client, no transport: receive(text) in, frames out
 10 lanes.py        the ways out of a WebSocket: ASGI send, or a server's direct write
 10 servers/        fast lanes into particular ASGI servers, and what these leave unbounded

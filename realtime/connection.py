@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from realtime import conf, credentials, log, metrics, moderation, policy, protocol, sanctions
+from realtime import conf, credentials, log, metrics, moderation, policy, protocol
 from realtime.auth import Person
 from realtime.credentials import Credentials
 from realtime.errors import (
@@ -28,10 +28,9 @@ from realtime.errors import (
     Refusal,
     ShutOut,
     TooLarge,
-    TooManyRooms,
     UnmatchedTopic,
 )
-from realtime.joined import Joined, missed, whole
+from realtime.joined import Joined, whole
 from realtime.kinds import Actor, Ephemeral
 from realtime.line import Lane, Line
 from realtime.local import Subscription
@@ -40,6 +39,7 @@ from realtime.moderation import Asked
 from realtime.node import Node
 from realtime.pace import Pace
 from realtime.protocol import Batch, Frame, Push
+from realtime.whereabouts import Whereabouts
 
 logger = logging.getLogger("realtime.connection")
 
@@ -64,16 +64,15 @@ class Connection:
         "_answered",
         "_drained",
         "_gone",
-        "_joined",
         "_line",
         "_malformed",
         "_node",
-        "_pace",
         "_settings",
         "_unanswered",
-        "_unjoined_since",
+        "_whereabouts",
         "actor",
         "id",
+        "pace",
         "person",
     )  # fmt: skip
 
@@ -83,10 +82,8 @@ class Connection:
         self._settings = conf.current()
         self._node = node
         self._line = Line(lane, self._settings.MAX_REPLIES)
-        self._joined: dict[str, Joined] = {}
-        self._pace = Pace(self._settings, node.allowances.enter(person, now), now)
+        self._whereabouts = Whereabouts(self, node, now)
         self._malformed = 0
-        self._unjoined_since: float | None = now  # None while a room is joined, or a join is under way
         self._unanswered = 0
         self._answered: asyncio.Event | None = None
         self._gone: asyncio.Event | None = None
@@ -94,6 +91,7 @@ class Connection:
         self.id = secrets.token_hex(8)
         self.person = person
         self.actor: Actor = person.actor
+        self.pace = Pace(self._settings, node.allowances.enter(person, now), now)
         node.connections.add(self)
         metrics.connections.add(1)
 
@@ -104,14 +102,14 @@ class Connection:
         if self.closing:
             await asyncio.sleep(0)  # the goodbye goes first, however much has come in the meantime
             return
-        wait = self._pace.frame(time.monotonic(), len(text))
+        wait = self.pace.frame(time.monotonic(), len(text))
         if wait:
             await self._hold(wait)
         if self._has_enough_to_read:
             await self._let_it_read()
         if not self.closing:
             await self._take(text)
-        if self._pace.flooding and not self.closing:
+        if self.pace.flooding and not self.closing:
             await self._turn_out()
 
     async def _take(self, text: str | bytes) -> None:
@@ -131,15 +129,14 @@ class Connection:
     def resumed(self) -> None:
         """The lane takes writes again."""
         if self._line.resume():
-            self._node.hub.resumed([joined.subscription for joined in self._joined.values()])
+            self._whereabouts.resumed()
         if self._drained is not None and not self._has_enough_to_read:
             self._drained.set()
 
     def held_up(self) -> None:
         """The lane takes no more writes for now: nobody may write to it past this object, as `direct` lets them."""
         self._line.hold()
-        for joined in self._joined.values():
-            joined.subscription.room.fall_behind(joined.subscription)
+        self._whereabouts.held_up()
 
     def refuse_binary(self) -> None:
         """The client sent a binary frame."""
@@ -150,18 +147,15 @@ class Connection:
         self._line.shut()
         if self not in self._node.connections:
             return
-        for joined in self._joined.values():
-            joined.still_alarm()
-            self._node.hub.leave(joined.subscription)
-        self._joined.clear()
+        self._whereabouts.leave_all()
         self._node.connections.discard(self)
-        self._node.allowances.leave(self._pace.shared)
+        self._node.allowances.leave(self.pace.shared)
         for waited_for in (self._gone, self._drained):
             if waited_for is not None:
                 waited_for.set()
         metrics.connections.add(-1)
 
-    # From the hub
+    # From the hub, and from where it is
 
     @property
     def closing(self) -> bool:
@@ -179,15 +173,16 @@ class Connection:
         return self._line.write(batch)
 
     def end(self, subscription: Subscription, refusal: Refusal) -> None:
-        metrics.refusals.add(value=refusal.code)
-        topic, join_ref = subscription.room.topic, subscription.join_ref
-        self._leave(subscription)
-        self._send(protocol.push(join_ref, topic, "room_ended", refusal.response()))
-        self._send(protocol.closed(join_ref, topic))
+        self._whereabouts.end(subscription, refusal)
 
     def restart(self, subscription: Subscription) -> None:
-        self._leave(subscription)
-        self._send(protocol.crashed(subscription.join_ref, subscription.room.topic))
+        self._whereabouts.restart(subscription)
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame of the client's own, or close on who leaves too many unread."""
+        if not self._line.send(frame):
+            metrics.drops.add(value="replies_full")
+            self.close(TOO_SLOW, "too slow")
 
     # From the node
 
@@ -196,8 +191,7 @@ class Connection:
         if self.closing:
             return
         if code >= 4500:
-            for topic, joined in self._joined.items():
-                self._send(protocol.closed(joined.subscription.join_ref, topic))
+            self._whereabouts.part()
         self._line.close(code, reason)
         self.closed()
 
@@ -205,13 +199,13 @@ class Connection:
         """Ask the client to come back, here or elsewhere, at some moment of the next `window` seconds."""
         refusal = GoingAway(window)
         metrics.refusals.add(value=refusal.code)
-        self._send(protocol.remark(refusal))
+        self.send(protocol.remark(refusal))
         self.close(GOING_AWAY, "going away")
 
     @property
     def room_pks(self) -> list[int]:
         """The rooms that are joined."""
-        return [joined.admission.room_pk for joined in self._joined.values()]
+        return [joined.admission.room_pk for joined in self._whereabouts]
 
     async def look_again(self) -> None:
         """Ask whether this is still who they were and may still be where they are, and end what may not."""
@@ -224,36 +218,9 @@ class Connection:
                 self.lose_access()
                 return
             self.person, self.actor = person, person.actor
-            for joined in list(self._joined.values()):
-                await self._look_again_at(joined)
+            await self._whereabouts.look_again()
         except Refusal as refusal:
             logger.info("Looking again at a connection is put off: %s", refusal)
-
-    async def _look_again_at(self, joined: Joined) -> None:
-        try:
-            admission = await self._node.admit(joined.admission.slug, self.person)
-        except Refusal as refusal:
-            if not refusal.final:
-                raise
-            if not joined.subscription.over:
-                self.end(joined.subscription, refusal)
-            return
-        if joined.subscription.over:
-            return
-        told = joined.standing()  # only now: another look may have been under way
-        joined.admission = admission
-        self._look_when_the_mute_ends(joined)
-        if joined.standing() != told:
-            subscription = joined.subscription
-            self._send(protocol.push(subscription.join_ref, subscription.room.topic, "room_can", joined.standing()))
-
-    def _look_when_the_mute_ends(self, joined: Joined) -> None:
-        """Where that is before the next look at everybody, which will come by here again."""
-        joined.still_alarm()
-        mute = joined.admission.held.mute
-        seconds = None if mute is None else sanctions.seconds_left(mute)
-        if seconds is not None and seconds < self._settings.ACCESS_SECONDS:
-            joined.alarm = asyncio.get_running_loop().call_later(seconds, self._node.looks.soon, [self])
 
     def heed(self, since: int) -> None:
         """Follow what the node was told, after the first `since`, while who this is or where was still being asked."""
@@ -267,7 +234,7 @@ class Connection:
         """This is no longer who they were: say so, and that they should stay away."""
         refusal = AccessEnded()
         metrics.refusals.add(value=refusal.code)
-        self._send(protocol.remark(refusal))
+        self.send(protocol.remark(refusal))
         self.close(ACCESS_ENDED, "access ended")
 
     def close_if_stuck(self, now: float) -> None:
@@ -279,7 +246,7 @@ class Connection:
     def close_if_unjoined(self, now: float) -> None:
         """Give up on a client that wants no room; it comes back when it wants one. Called now and then."""
         most = self._settings.UNJOINED_SECONDS
-        if most and self._unjoined_since is not None and now - self._unjoined_since > most:
+        if most and self._whereabouts.nowhere_for(now) > most:
             metrics.drops.add(value="unjoined")
             self.close(UNJOINED, "in no room")
 
@@ -308,11 +275,11 @@ class Connection:
 
     async def _turn_out(self) -> None:
         """Close on a client that goes on being too fast: it may come back, unless it makes a habit of it."""
-        may_return = self._pace.may_return(time.monotonic())
+        may_return = self.pace.may_return(time.monotonic())
         refusal = Flooding(_FLOOD_WINDOW_SECONDS) if may_return else ShutOut()
         metrics.refusals.add(value=refusal.code)
         metrics.drops.add(value="too_fast")
-        self._send(protocol.remark(refusal))
+        self.send(protocol.remark(refusal))
         await self._hold(_FLOOD_PAUSE_SECONDS)
         self.close(TOO_FAST if may_return else SHUT_OUT, "too fast")
 
@@ -325,21 +292,22 @@ class Connection:
         return push
 
     async def _route(self, push: Push, text: str | bytes) -> None:
-        joined = self._joined.get(push.topic)
+        joined = self._whereabouts.get(push.topic)
         if push.topic == "phoenix" and push.event == "heartbeat":
-            self._send(protocol.reply(push, {}))
+            self.send(protocol.reply(push, {}))
         elif push.event == "phx_join":
-            await self._enter(push)
+            with self._whereabouts.on_the_way():
+                await self._join(push)
         elif joined is None:
             if push.event != "phx_leave":
                 raise UnmatchedTopic(push.topic)
-            self._send(protocol.reply(push, {}))
+            self.send(protocol.reply(push, {}))
         elif push.join_ref is not None and push.join_ref != joined.subscription.join_ref:
             return
         elif push.event == "phx_leave":
-            self._leave(joined.subscription)
-            self._send(protocol.reply(push, {}))
-            self._send(protocol.closed(joined.subscription.join_ref, push.topic))
+            self._whereabouts.leave(joined.subscription)
+            self.send(protocol.reply(push, {}))
+            self.send(protocol.closed(joined.subscription.join_ref, push.topic))
         elif push.event == "room_history":
             await self._history(push, joined)
         elif push.event in moderation.REQUESTS:
@@ -348,52 +316,19 @@ class Connection:
             _check_size(text, joined.admission.max_bytes)
             await self._command(push, joined)
 
-    async def _enter(self, push: Push) -> None:
-        """Join. What is refused changes nothing of how long this has been in no room."""
-        unjoined_since, self._unjoined_since = self._unjoined_since, None
-        try:
-            await self._join(push)
-        finally:
-            if self._joined:
-                self._unjoined_since = None
-            elif self._unjoined_since is None:
-                self._unjoined_since = unjoined_since
-
     async def _join(self, push: Push) -> None:
         slug = protocol.slug(push.topic)
         if slug is None:
             raise UnmatchedTopic(push.topic)
-        self._pace.join(time.monotonic())
+        self.pace.join(time.monotonic())
         await self._introduce(push.payload.pop("ticket", None))
-        earlier = self._joined.get(push.topic)
-        if earlier is not None:
-            self._leave(earlier.subscription)
-            self._send(protocol.closed(earlier.subscription.join_ref, push.topic))
-        if len(self._joined) >= self._settings.MAX_ROOMS:
-            raise TooManyRooms(self._settings.MAX_ROOMS)
-        since = whole(push.payload, "since", None, 0, 2**62)
-        told = self._node.changes.count
-        admission = await self._node.admit(slug, self.person)
-        join_ref = push.join_ref if push.join_ref is not None else push.ref
-        subscription = await self._node.hub.enter(
-            self, join_ref, admission.room_pk, push.topic, admission.head, admission.most
-        )
-        bucket = self._pace.room(admission.room_pk, admission.commands_per_second, time.monotonic())
-        joined = Joined(subscription, admission, bucket)
-        try:
-            await self._welcome(push, joined, since)
-        except BaseException:
-            self._node.hub.leave(subscription)
-            raise
-        self.heed(told)
-        if admission.judged < subscription.room.judged:  # banned or muted since
-            self._node.looks.soon([self])
+        await self._whereabouts.join(push, slug)
 
     async def _introduce(self, ticket: object) -> None:
         """Let a guest who is in no room yet say with a ticket who they are. Who is somebody already stays that person."""
         if ticket is None or self.person.user_pk is not None:
             return
-        if self._joined or not isinstance(ticket, str):
+        if self._whereabouts or not isinstance(ticket, str):
             raise Invalid("ticket: expected text, in the first join of a connection.")
         if not credentials.is_token(ticket, credentials.TICKET):
             raise BadCredentials
@@ -404,25 +339,13 @@ class Connection:
             self.heed(told)
 
     def _become(self, person: Person) -> None:
-        guest, shared = self._pace.shared, self._node.allowances.enter(person, time.monotonic())
-        self._pace.shared = shared
+        guest, shared = self.pace.shared, self._node.allowances.enter(person, time.monotonic())
+        self.pace.shared = shared
         self._node.allowances.leave(guest)
         self.person, self.actor = person, person.actor
 
-    async def _welcome(self, push: Push, joined: Joined, since: int | None) -> None:
-        """Answer a join with what the client missed, then let it hear what is new: always after the reply."""
-        subscription = joined.subscription
-        found = await missed(self._node.hub, subscription, since, joined.admission.head)
-        if self.closing or subscription.over:
-            self._node.hub.leave(subscription)
-            return
-        self._joined[push.topic] = joined
-        self._send(protocol.reply(push, joined.welcome(self.actor, found)))
-        self._node.hub.begin(subscription, found.reached, joined.admission.tail)
-        self._look_when_the_mute_ends(joined)
-
     async def _history(self, push: Push, joined: Joined) -> None:
-        self._pace.command(time.monotonic(), joined.admission.room_pk)
+        self.pace.command(time.monotonic(), joined.admission.room_pk)
         before = whole(push.payload, "before", None, 0, 2**62)
         limit = whole(push.payload, "limit", 50, 1, 200)
         assert limit is not None
@@ -433,14 +356,14 @@ class Connection:
             or not await self._node.history(joined.admission.room_pk, push.topic, frames[0].seq, 1)
         )
         frames = joined.subscription.room.feed.without_removed(frames)
-        self._send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
+        self.send(protocol.reply(push, {"events": protocol.listed(frames), "complete": complete}))
 
     async def _moderate(self, push: Push, joined: Joined) -> None:
-        self._pace.command(time.monotonic(), joined.admission.room_pk)
+        self.pace.command(time.monotonic(), joined.admission.room_pk)
         policy.check_command(self.person, push.event)
         request = moderation.parse(push.event, push.payload)
         done = await self._node.moderate(Asked(joined.admission.room_pk, self.person, request))
-        self._send(protocol.reply(push, done))
+        self.send(protocol.reply(push, done))
 
     async def _command(self, push: Push, joined: Joined) -> None:
         policy.check_command(self.person, push.event)
@@ -448,7 +371,7 @@ class Connection:
         if isinstance(command, Ephemeral):
             self._signal(push, joined, command)
             return
-        self._pace.command(time.monotonic(), joined.admission.room_pk, joined.bucket)
+        self.pace.command(time.monotonic(), joined.admission.room_pk, joined.bucket)
         entry = Entry(joined.admission.room_pk, command, self.actor, key, self.person)
         self._node.append(entry).add_done_callback(partial(self._answer, push))
         self._unanswered += 1
@@ -457,13 +380,13 @@ class Connection:
             await self._answered.wait()
 
     def _signal(self, push: Push, joined: Joined, command: Ephemeral) -> None:
-        self._pace.ephemeral(time.monotonic())
+        self.pace.ephemeral(time.monotonic())
         if "act" not in joined.admission.can:
             joined.admission.held.check_mute()
             raise policy.no(self.person)
         body = protocol.ephemeral(push.topic, push.event, self.actor, log.checked(command)).body
         self._node.signal(joined.admission.room_pk, body)
-        self._send(protocol.reply(push, {}))
+        self.send(protocol.reply(push, {}))
 
     # Answers
 
@@ -477,39 +400,24 @@ class Connection:
         if self.closing:
             return
         if error is None:
-            self._send(protocol.reply(push, {"seq": outcome.result().seq}))
+            self.send(protocol.reply(push, {"seq": outcome.result().seq}))
         else:
             self._refuse(push, error if isinstance(error, Refusal) else Failed())
 
     def _refuse(self, push: Push, refusal: Refusal) -> None:
         metrics.refusals.add(value=refusal.code)
         unmatched = isinstance(refusal, UnmatchedTopic)
-        self._send(
-            protocol.refuse(push if not unmatched else Push(None, push.ref, push.topic, push.event, {}), refusal)
-        )
+        self.send(protocol.refuse(push if not unmatched else Push(None, push.ref, push.topic, push.event, {}), refusal))
         if push.event == "phx_join" and refusal.final:
-            self._send(protocol.closed(push.join_ref, push.topic))
+            self.send(protocol.closed(push.join_ref, push.topic))
 
     def _remark(self, refusal: Refusal) -> None:
         """Refuse what cannot be replied to, as it could not be understood; a client that keeps on is told to stay away."""
         metrics.refusals.add(value=refusal.code)
-        self._send(protocol.remark(refusal))
+        self.send(protocol.remark(refusal))
         self._malformed += 1
         if self._malformed >= self._settings.MAX_MALFORMED:
             self.close(NOT_UNDERSTOOD, "cannot be understood")
-
-    def _send(self, frame: Frame) -> None:
-        if not self._line.send(frame):
-            metrics.drops.add(value="replies_full")
-            self.close(TOO_SLOW, "too slow")
-
-    def _leave(self, subscription: Subscription) -> None:
-        joined = self._joined.pop(subscription.room.topic, None)
-        if joined is not None:
-            joined.still_alarm()
-            if not self._joined:
-                self._unjoined_since = time.monotonic()
-        self._node.hub.leave(subscription)
 
 
 def _check_size(text: str | bytes, most: int | None) -> None:

@@ -838,7 +838,7 @@ async def test_the_time_begins_when_the_last_room_is_left(node: FakeNode, now: N
     look(connection, now, 1000)
     await send(connection, "1", "3", TOPIC, "phx_leave", {})
     look(connection, now, 1000)
-    connection.end(next(iter(connection._joined.values())).subscription, RoomClosed())
+    connection.end(next(iter(connection._whereabouts)).subscription, RoomClosed())
     look(connection, now, 60)
     assert lane.closed is None
     look(connection, now, 1)

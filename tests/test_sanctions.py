@@ -509,7 +509,7 @@ async def test_who_leaves_muted_is_not_looked_at_any_more(node: nodes.Node, lobb
     await do(lambda: rooms.mute(GUEST.actor, lobby, until=timedelta(minutes=5)))
     for goodbye in ("leave", "end of the line"):
         (visit,) = await enter(node, GUEST)
-        (joined,) = visit.connection._joined.values()
+        (joined,) = visit.connection._whereabouts
         alarm = joined.alarm
         assert alarm is not None
         if goodbye == "leave":
@@ -522,7 +522,7 @@ async def test_who_leaves_muted_is_not_looked_at_any_more(node: nodes.Node, lobb
 async def test_an_end_far_away_is_left_to_the_looks(node: nodes.Node, lobby: Room) -> None:
     await do(lambda: rooms.mute(GUEST.actor, lobby, until=timedelta(days=300)))
     (visit,) = await enter(node, GUEST)
-    (joined,) = visit.connection._joined.values()
+    (joined,) = visit.connection._whereabouts
     assert joined.alarm is None
 
 

@@ -241,7 +241,7 @@ class Bystander:
 
 def is_bounded(client: Client) -> None:
     connection, settings = client.connection, conf.current()
-    assert len(connection._joined) <= settings.MAX_ROOMS
+    assert len(connection._whereabouts) <= settings.MAX_ROOMS
     assert connection._unanswered <= settings.MAX_UNANSWERED
     assert len(connection._line._replies or ()) <= settings.MAX_REPLIES + 1
 
