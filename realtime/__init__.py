@@ -23,11 +23,13 @@ The map, in reading order. A module imports only from lines above its own; ``tes
 3  statements.py   the statements of an append and of entering, written out
 3  sanctions.py    who is banned or muted, until when: the one writer of Sanction
 3  slowmode.py     who acted when in a room in slow mode: the one writer of Turn
+4  rings.py        what processes tell each other
 4  allowances.py   what all of a person's connections share
 4  policy.py       may this person see, join, act, moderate
 5  log.py          append, since, heads, clear, trim: the one writer of Event and Room.head, tail and state
 5  presence.py     enter, leave, renew, sweep, people: the one writer of Node and Presence
 5  bus.py          publish, listen, renew memberships: the one module that knows the channel layer
+6  admissions.py   with what standing somebody is let in
 6  changes.py      what was told of accounts, sessions and rooms lately
 6  rooms.py        the public API: publish, broadcast, submit, close, snapshot
 6  door.py         who is it, is it still, may they come in: for many at a time

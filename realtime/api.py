@@ -22,6 +22,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
 
 from realtime import (
+    admissions,
     apikeys,
     conf,
     credentials,
@@ -35,13 +36,13 @@ from realtime import (
     rooms,
     tickets,
 )
+from realtime.admissions import Admission
 from realtime.allowances import Allowance, Allowances
 from realtime.auth import Person
 from realtime.errors import BadCredentials, Failed, Invalid, RateLimited, Refusal, TooLarge, Unavailable
 from realtime.kinds import Command, Ephemeral
 from realtime.log import Entry
 from realtime.moderation import Asked
-from realtime.rooms import Admission
 
 logger = logging.getLogger("realtime.api")
 
@@ -128,7 +129,7 @@ def _carry_out(request: HttpRequest, person: Person, allowance: Allowance, slug:
     body = _body(request)
     arguments = _decoded(body)
     key = rooms.checked_key(arguments.pop("key", None))
-    (admission,) = rooms.admit([(slug, person)])
+    (admission,) = admissions.admit([(slug, person)])
     if isinstance(admission, Refusal):
         raise admission
     if admission.max_bytes is not None and len(body) > admission.max_bytes:

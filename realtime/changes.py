@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from realtime.auth import Person
-from realtime.bus import Changed
+from realtime.rings import Changed
 
 _LATEST = 1000
 _ENDED = 5000

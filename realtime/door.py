@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from realtime import apikeys, auth, credentials, rooms, tickets
+from realtime import admissions, apikeys, auth, credentials, tickets
 from realtime.auth import Person
 from realtime.credentials import Credentials
 from realtime.errors import BadCredentials
@@ -21,8 +21,8 @@ def answer(questions: Sequence[Question]) -> list[Any]:
     """Answer each: a `Person`, or None for one who is not who they were any more, or an `Admission`; or the `Refusal`."""
     arrivals = iter(identify([item for item in questions if isinstance(item, Credentials)]))
     known = iter(still([item for item in questions if isinstance(item, Person)]))
-    admissions = iter(rooms.admit([item for item in questions if isinstance(item, tuple)]))
-    return [next({Credentials: arrivals, Person: known, tuple: admissions}[type(item)]) for item in questions]
+    let_in = iter(admissions.admit([item for item in questions if isinstance(item, tuple)]))
+    return [next({Credentials: arrivals, Person: known, tuple: let_in}[type(item)]) for item in questions]
 
 
 def identify(shown: Sequence[Credentials]) -> list[Person | BadCredentials]:

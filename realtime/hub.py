@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from realtime import conf, metrics, protocol
-from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Judged, Kicked, Moved, Removed, Ring, Signalled
+from realtime.bus import Bus
 from realtime.errors import Refusal, RoomClosed, RoomFull, Unavailable, UnknownRoom
 from realtime.feed import Standing
 from realtime.kinds import Actor
 from realtime.local import Client, LocalRoom, Subscription
 from realtime.protocol import Batch, Frame
+from realtime.rings import Changed, Cleared, Ended, Happened, Judged, Kicked, Moved, Removed, Ring, Signalled
 from realtime.roster import Seat
 
 logger = logging.getLogger("realtime.hub")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from realtime import conf, kinds, protocol, rooms
+from realtime import admissions, conf, kinds, protocol, rooms
+from realtime.admissions import Admission
 from realtime.errors import Invalid
 from realtime.hub import Hub
 from realtime.kinds import Actor, Command
 from realtime.limits import Bucket
 from realtime.local import Subscription
 from realtime.protocol import Frame, Push
-from realtime.rooms import Admission
 
 
 class Joined:
@@ -49,7 +49,7 @@ class Joined:
 
     def standing(self) -> dict[str, Any]:
         """Return what the client is told of what it may do here."""
-        told = {"muted": rooms.muted(self.admission.held), "slow": self.admission.slow}
+        told = {"muted": admissions.muted(self.admission.held), "slow": self.admission.slow}
         return {"can": self.admission.can, **{name: value for name, value in told.items() if value is not None}}
 
     def still_alarm(self) -> None:

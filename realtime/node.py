@@ -14,11 +14,24 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from realtime import bus, conf, door, files, log, moderation, presence, rooms, sanctions, slowmode, tickets
+from realtime import (
+    admissions,
+    bus,
+    conf,
+    door,
+    files,
+    log,
+    moderation,
+    presence,
+    rings,
+    rooms,
+    sanctions,
+    slowmode,
+    tickets,
+)
 from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.batching import Batcher
-from realtime.bus import Changed
 from realtime.changes import Changes
 from realtime.credentials import Credentials
 from realtime.errors import Refusal
@@ -32,6 +45,7 @@ from realtime.looks import Looks, Watched
 from realtime.moderation import Asked, Done
 from realtime.presence import Move, Roll
 from realtime.protocol import Frame
+from realtime.rings import Changed
 from realtime.roster import Seat
 
 logger = logging.getLogger("realtime.node")
@@ -211,7 +225,7 @@ class Node:
     def identify(self, shown: Credentials) -> Awaitable[Person]:
         return self._doors.submit(shown)
 
-    def admit(self, slug: str, person: Person) -> asyncio.Future[rooms.Admission]:
+    def admit(self, slug: str, person: Person) -> asyncio.Future[admissions.Admission]:
         return self._doors.submit((slug, person))
 
     def still(self, person: Person) -> asyncio.Future[Person | None]:
@@ -246,7 +260,7 @@ class Node:
             if isinstance(move, Move):
                 seats.setdefault(move.room_pk, []).append((move.connection, move.actor))
         for room_pk, moved in seats.items():
-            bus.publish(bus.Moved(room_pk, self.id, moved))
+            bus.publish(rings.Moved(room_pk, self.id, moved))
         return [None] * len(asked)
 
     def _move_noted(self, noted: asyncio.Future[None]) -> None:

@@ -10,7 +10,6 @@ policy and the room's kind may refuse. Every name here works in a thread; in a c
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,37 +21,12 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from realtime import auth, bus, conf, kinds, log, metrics, policy, presence, protocol, sanctions
-from realtime.auth import Person
-from realtime.errors import Failed, Invalid, Kicked, Refusal, RoomClosed, UnknownKind, UnknownRoom
+from realtime import admissions, auth, bus, conf, kinds, log, metrics, policy, presence, protocol, rings, sanctions
+from realtime.errors import Invalid, Kicked, Refusal, RoomClosed, UnknownRoom
 from realtime.kinds import Actor, Ephemeral, Fact
 from realtime.log import Appended, Entry, Outcome
 from realtime.models import Room, SanctionKind
-from realtime.sanctions import FREE, Held
-
-logger = logging.getLogger("realtime.rooms")
-
-
-class Admission(msgspec.Struct, frozen=True):
-    """A room's row as somebody was let in: what a subscription has to know.
-
-    `most`: how many people there may be, with this one, where that is limited.
-    """
-
-    room_pk: int
-    slug: str
-    title: str
-    kind: str
-    head: int
-    tail: int
-    state: dict[str, Any]
-    can: list[str]
-    max_bytes: int | None
-    commands_per_second: float | None
-    held: Held = FREE
-    judged: int = 0
-    slow: int | None = None
-    most: int | None = None
+from realtime.sanctions import FREE
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -129,7 +103,7 @@ abroadcast = sync_to_async(broadcast)
 
 def signal(room_pk: int, body: bytes) -> None:
     """Tell everyone in a room something that is encoded already."""
-    bus.publish(bus.Signalled(room_pk, body))
+    bus.publish(rings.Signalled(room_pk, body))
 
 
 def commit(entries: Sequence[Entry]) -> list[Outcome]:
@@ -151,7 +125,7 @@ def close(room: str | Room) -> None:
     row.closed = True
     Room.objects.filter(pk=row.pk).update(closed=True)
     refusal = RoomClosed()
-    ring = bus.Ended(row.pk, refusal.code, refusal.message)
+    ring = rings.Ended(row.pk, refusal.code, refusal.message)
     transaction.on_commit(lambda: bus.publish(ring), using=log.database())
 
 
@@ -167,7 +141,7 @@ def kick(user: AbstractBaseUser | Actor, room: str | Room) -> None:
     row, refusal = _row(room), Kicked()
     actor = _actor(user)
     assert actor is not None
-    ring = bus.Kicked(row.pk, actor.id, refusal.code, refusal.message)
+    ring = rings.Kicked(row.pk, actor.id, refusal.code, refusal.message)
     transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
 
 
@@ -210,7 +184,7 @@ def unmute(user: AbstractBaseUser | Actor, room: str | Room) -> bool:
 
 def disconnect(user: AbstractBaseUser) -> None:
     """Close all of a user's connections, for good: their pages stay away until they are loaded again."""
-    ring = bus.Changed(disconnect=str(user.pk))
+    ring = rings.Changed(disconnect=str(user.pk))
     transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
 
 
@@ -218,7 +192,7 @@ def clear(room: str | Room) -> int:
     """Remove a room's history, from the log and from the pages that show it. The state stays. Returns the newest seq removed."""
     row = _row(room)
     seq = log.clear(row.pk)
-    transaction.on_commit(lambda: bus.publish(bus.Cleared(row.pk, seq)), using=log.database())
+    transaction.on_commit(lambda: bus.publish(rings.Cleared(row.pk, seq)), using=log.database())
     return seq
 
 
@@ -232,7 +206,7 @@ def remove(room: str | Room, seq: int, *, by: AbstractBaseUser | Actor | None = 
     row = _row(room)
     removal = log.remove(row.pk, seq, _actor(by), own=own)
     if removal.frame is not None:
-        ring = bus.removed(row.pk, removal.frame)
+        ring = rings.removed(row.pk, removal.frame)
         transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
     return removal.seq
 
@@ -278,7 +252,7 @@ def _snapshot(room: str | Room, request: HttpRequest, events: int) -> Snapshot:
     role = policy.roles([(row.pk, person)]).get((row.pk, person.user_pk or ""))
     held = sanctions.held([(row, person)]).get((row.pk, person.id), FREE)
     policy.check_see(person, row, role, held)
-    state = _state(row)
+    state = admissions.state_of(row)
     frames = log.before(row.pk, protocol.topic(row.slug), row.head + 1, events, conf.current().PAGE_BYTES)
     oldest = frames[0].seq if frames else row.head + 1
     most = conf.current().PRESENCE_LIST
@@ -290,80 +264,12 @@ def _snapshot(room: str | Room, request: HttpRequest, events: int) -> Snapshot:
         state=state,
         you=person.actor,
         can=policy.can(person, row, role, held),
-        muted=muted(held),
-        slow=slow(person, row, role),
+        muted=admissions.muted(held),
+        slow=admissions.slow(person, row, role),
         complete=oldest <= row.tail + 1,
         people=people,
         count=len(people) if len(people) < most else presence.counts([row.pk])[row.pk],
     )
-
-
-def admit(requests: Sequence[tuple[str, Person]]) -> list[Admission | Refusal]:
-    """Say for each (slug, person) with what standing they are let in, or why not. Two queries for all of them, at most three."""
-    rows = {row.slug: row for row in Room.objects.using(log.database()).filter(slug__in={slug for slug, _ in requests})}
-    roles = policy.roles((rows[slug].pk, person) for slug, person in requests if slug in rows)
-    held = sanctions.held((rows[slug], person) for slug, person in requests if slug in rows)
-    return [_admit(slug, rows.get(slug), person, roles, held) for slug, person in requests]
-
-
-def _admit(
-    slug: str,
-    row: Room | None,
-    person: Person,
-    roles: dict[tuple[int, str], str],
-    held_by: dict[tuple[int, str], Held],
-) -> Admission | Refusal:
-    try:
-        policy.check_reach(person, slug)
-        if row is None:
-            raise UnknownRoom(slug)
-        role = roles.get((row.pk, person.user_pk or ""))
-        held = held_by.get((row.pk, person.id), FREE)
-        policy.check_join(person, row, role, held)
-        state = _state(row)
-    except Refusal as refusal:
-        return refusal
-    return Admission(
-        room_pk=row.pk,
-        slug=row.slug,
-        title=row.title,
-        kind=row.kind,
-        head=row.head,
-        tail=row.tail,
-        state=state,
-        can=policy.can(person, row, role, held),
-        max_bytes=row.max_bytes,
-        commands_per_second=row.commands_per_second,
-        held=held,
-        judged=row.judged,
-        slow=slow(person, row, role),
-        most=_most(person, row, role),
-    )
-
-
-def _most(person: Person, row: Room, role: str | None) -> int | None:
-    limit = conf.current().MAX_OCCUPANTS if row.max_occupants is None else row.max_occupants
-    return limit if limit and policy.needs_place(person, row, role) else None
-
-
-def muted(held: Held) -> dict[str, str | None] | None:
-    """Return what somebody is told of being muted: until when."""
-    return None if held.mute is None else {"until": sanctions.said(held.mute)}
-
-
-def slow(person: Person, row: Room, role: str | None) -> int | None:
-    """Return how many seconds somebody has to wait between commands, where the room's slow mode is for them."""
-    return row.slow_seconds if policy.is_slowed(person, row, role) else None
-
-
-def _state(row: Room) -> dict[str, Any]:
-    """Return a room's state. Where its kind is not installed nobody comes in: that is `Failed`, and said in the site's log."""
-    try:
-        kinds.get(row.kind)
-        return log.state_of(row)
-    except UnknownKind as error:
-        logger.error("Nobody can enter %s: %s", row.slug, error)
-        raise Failed from None
 
 
 def _row(room: str | Room) -> Room:
@@ -392,7 +298,7 @@ def _impose(
     user_pk = known.user_pk if known else None
     by_id, by_name = (author.id, author.name) if author else ("", "")
     new = sanctions.NewSanction(kind, actor.id, actor.name, ends, user_pk, reason[:200], by_id, by_name)
-    _judge(bus.Judged(row.pk, actor.id, sanctions.impose(row.pk, new)))
+    _judge(rings.Judged(row.pk, actor.id, sanctions.impose(row.pk, new)))
 
 
 def _lift(kind: SanctionKind, user: AbstractBaseUser | Actor, row: Room) -> bool:
@@ -400,7 +306,7 @@ def _lift(kind: SanctionKind, user: AbstractBaseUser | Actor, row: Room) -> bool
     assert actor is not None
     judged = sanctions.lift(row.pk, kind, actor.id)
     if judged is not None:
-        _judge(bus.Judged(row.pk, actor.id, judged))
+        _judge(rings.Judged(row.pk, actor.id, judged))
     return judged is not None
 
 
@@ -414,7 +320,7 @@ def _end(until: datetime | timedelta | None) -> datetime:
     return ends
 
 
-def _judge(ring: bus.Judged) -> None:
+def _judge(ring: rings.Judged) -> None:
     transaction.on_commit(lambda: bus.publish(ring), using=log.database(), robust=True)
 
 
@@ -445,7 +351,7 @@ def _only(outcomes: list[Outcome]) -> Appended:
 
 def _tell(fresh: dict[int, list[protocol.Frame]]) -> None:
     for room_pk, frames in fresh.items():
-        bus.publish(bus.happened(room_pk, frames))
+        bus.publish(rings.happened(room_pk, frames))
 
 
 __all__ = [

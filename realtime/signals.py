@@ -16,8 +16,8 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpRequest
 
 from realtime import bus, log
-from realtime.bus import Changed
 from realtime.models import ApiKey, Membership, Room
+from realtime.rings import Changed
 
 
 def connect() -> None:

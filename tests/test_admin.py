@@ -11,10 +11,10 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from realtime import bus, presence, rooms
-from realtime.bus import Changed, Cleared, Ended, Happened, Ring
 from realtime.kinds import Actor
 from realtime.models import Event, Membership, Room
 from realtime.presence import Move
+from realtime.rings import Changed, Cleared, Ended, Happened, Ring
 from tests.support import rows
 from tests.support.visitor import Page, form_with
 

@@ -13,8 +13,8 @@ from pytest_django import Settings
 
 from realtime import api, apikeys, bus, metrics, rooms
 from realtime.allowances import Allowances
-from realtime.bus import Changed, Happened, Ring, Signalled
 from realtime.models import Access, ApiKey, Event, Room
+from realtime.rings import Changed, Happened, Ring, Signalled
 from tests.support import kinds, rows
 
 pytestmark = pytest.mark.django_db(transaction=True)

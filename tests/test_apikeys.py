@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from realtime import apikeys, auth, credentials, door, log, policy, rooms
+from realtime import admissions, apikeys, auth, credentials, door, log, policy, rooms
 from realtime import node as nodes
 from realtime.auth import Person
 from realtime.connection import ACCESS_ENDED
@@ -158,7 +158,7 @@ def test_its_use_is_noted_and_seldom(scene: Scene) -> None:
 
 
 def admit(slug: str, person: Person) -> Any:
-    (found,) = rooms.admit([(slug, person)])
+    (found,) = admissions.admit([(slug, person)])
     return found.code if isinstance(found, Refusal) else found.can
 
 

@@ -11,13 +11,14 @@ import msgspec
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from realtime import bus, metrics
-from realtime.bus import Bus, Changed, Cleared, Ended, Happened, Kicked, Moved, Removed, Ring, Signalled
+from realtime import bus, metrics, rings
+from realtime.bus import Bus
 from realtime.kinds import Actor
+from realtime.rings import Changed, Cleared, Ended, Happened, Kicked, Moved, Removed, Ring, Signalled
 from tests.support.fakes import SECONDS, FakeLayer, event, settle
 
 RINGS: list[Ring] = [
-    bus.happened(7, [event(1), event(2)]),
+    rings.happened(7, [event(1), event(2)]),
     Signalled(7, b'{"x":1}'),
     Moved(7, "node", [("c1", Actor("user:1", "alice")), ("c2", None)]),
     Cleared(7, 40),
@@ -25,7 +26,7 @@ RINGS: list[Ring] = [
     Kicked(7, "user:1", "kicked", "You have been taken out of this room."),
     Changed(user="1", room=7),
 ]
-EVERYBODYS = f"realtime.room.{bus.EVERYWHERE}"
+EVERYBODYS = f"realtime.room.{rings.EVERYWHERE}"
 Start = Callable[[], "Ear"]
 
 
@@ -338,7 +339,7 @@ def test_no_layer_at_all_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_ring_carries_the_frames_as_they_were_encoded() -> None:
     frames = [event(1), event(2)]
-    ring = bus.happened(7, frames)
+    ring = rings.happened(7, frames)
     assert ring == Happened(7, [(frame.seq, frame.body, frame.event) for frame in frames])
 
 

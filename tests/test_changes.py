@@ -3,8 +3,8 @@
 import pytest
 
 from realtime.auth import Person
-from realtime.bus import Changed
 from realtime.changes import Changes
+from realtime.rings import Changed
 
 ALICE = Person("user:7", "alice", user_pk="7", session_key="hers")
 BOB = Person("user:8", "bob", user_pk="8", session_key="his")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from realtime import bus, conf, metrics
+from realtime import conf, metrics, rings
 from realtime.auth import NOBODY, Person
 from realtime.connection import Connection
 from realtime.errors import (
@@ -166,7 +166,7 @@ async def test_a_client_that_has_nothing_hears_only_what_is_new(node: FakeNode) 
     node.log.append(3)
     welcome = await join(connection, lane)
     assert (welcome["events"], welcome["seq"], welcome["complete"], welcome["more"]) == ([], 3, True, False)
-    node.hub.hear(bus.happened(1, node.log.append()))
+    node.hub.hear(rings.happened(1, node.log.append()))
     assert (await lane.event("message")).payload["seq"] == 4
 
 
@@ -193,7 +193,7 @@ async def test_a_cleared_room_has_nothing_and_says_so(node: FakeNode) -> None:
     node.log.remove_up_to(5)
     welcome = await join(connection, lane, since=2)
     assert (welcome["events"], welcome["complete"], welcome["more"], welcome["seq"]) == ([], False, False, 5)
-    node.hub.hear(bus.happened(1, node.log.append()))
+    node.hub.hear(rings.happened(1, node.log.append()))
     assert (await lane.event("message")).payload["seq"] == 6
 
 
@@ -256,7 +256,7 @@ async def test_joining_again_ends_the_first_subscription(node: FakeNode) -> None
     await join(connection, lane, ref="1")
     await join(connection, lane, ref="2")
     assert lane.named("phx_close") == [("1", "1", TOPIC, "phx_close", {})]
-    node.hub.hear(bus.happened(1, node.log.append()))
+    node.hub.hear(rings.happened(1, node.log.append()))
     await settle()
     assert lane.seqs == [1]
     assert len(node.hub.rooms[1].subscriptions()) == 1
@@ -311,7 +311,7 @@ async def test_a_room_that_ends_while_it_is_joined_ends_the_join_and_nothing_els
     node.log.gate.clear()
     joining = asyncio.create_task(send(connection, "1", "1", TOPIC, "phx_join", {"since": 1}))
     await settle()
-    node.hub.hear(bus.Ended(1, "room_closed", "This room is closed."))
+    node.hub.hear(rings.Ended(1, "room_closed", "This room is closed."))
     node.log.gate.set()
     async with asyncio.timeout(SECONDS):
         await joining
@@ -762,7 +762,7 @@ async def test_one_who_does_not_read_for_too_long_is_closed(node: FakeNode, monk
     connection, lane = node.connect()
     await join(connection, lane)
     lane.paused = True
-    node.hub.hear(bus.happened(1, node.log.append()))
+    node.hub.hear(rings.happened(1, node.log.append()))
     await settle()
     dropped = metrics.drops.values.get("too_slow", 0)
     connection.close_if_stuck(now + conf.current().LAG_SECONDS)
@@ -776,7 +776,7 @@ async def test_one_who_reads_again_in_time_is_not(node: FakeNode) -> None:
     connection, lane = node.connect()
     await join(connection, lane)
     lane.paused = True
-    node.hub.hear(bus.happened(1, node.log.append()))
+    node.hub.hear(rings.happened(1, node.log.append()))
     await settle()
     lane.paused = False
     connection.resumed()
@@ -888,7 +888,7 @@ async def test_a_subscription_that_ends_is_explained_and_closed(node: FakeNode) 
     await join(connection, lane, ref="1")
     await settle()
     lane.frames.clear()
-    node.hub.hear(bus.Ended(1, "room_closed", "This room is closed."))
+    node.hub.hear(rings.Ended(1, "room_closed", "This room is closed."))
     await settle()
     assert lane.frames == [
         ("1", None, TOPIC, "room_ended", {"code": "room_closed", "message": "This room is closed."}),
@@ -904,7 +904,7 @@ async def test_a_subscription_that_lost_its_place_is_asked_to_join_again(node: F
     lane.frames.clear()
     node.log.append(5)
     node.log.remove_up_to(5)
-    node.hub.hear(bus.happened(1, node.log.append()))
+    node.hub.hear(rings.happened(1, node.log.append()))
     await settle()
     assert [(frame.join_ref, frame.event) for frame in lane.frames] == [("1", "phx_error")]
 
@@ -1060,16 +1060,16 @@ def test_every_client_has_every_event_once_and_in_order_whenever_it_joins(
             match step:
                 case "publish":
                     sent += node.log.append()
-                    node.hub.hear(bus.happened(1, sent[-1:]))
+                    node.hub.hear(rings.happened(1, sent[-1:]))
                 case "publish and lose":
                     sent += node.log.append()
                 case "publish and delay":
                     sent += node.log.append()
                     late.append(sent[-1])
                 case "ring late" if late:
-                    node.hub.hear(bus.happened(1, [late.pop()]))
+                    node.hub.hear(rings.happened(1, [late.pop()]))
                 case "ring twice" if sent:
-                    node.hub.hear(bus.happened(1, sent[-2:]))
+                    node.hub.hear(rings.happened(1, sent[-2:]))
                 case "join" | "join with less" if len(readers) < 5:
                     head = node.log.head()
                     readers.append(Reader(node, head if step == "join" else head // 2))

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from pytest_django import Settings
 
-from realtime import bus, local, rest
-from realtime.bus import Cleared, Ended, Kicked, Moved, Signalled
+from realtime import local, rest, rings
 from realtime.errors import RoomFull, Unavailable
 from realtime.hub import Hub
 from realtime.kinds import Actor
 from realtime.local import Subscription
 from realtime.protocol import Batch, Frame
+from realtime.rings import Cleared, Ended, Kicked, Moved, Signalled
 from tests.support.fakes import SECONDS, FakeClient, FakeLog, frames_of, settle
 
 Ring = Callable[[list[Frame]], None]
@@ -42,7 +42,7 @@ async def hub(log: FakeLog, _at_once: None) -> AsyncIterator[Hub]:
 @pytest.fixture
 def ring(hub: Hub) -> Ring:
     """What the bus brings."""
-    return lambda frames: hub.hear(bus.happened(1, frames))
+    return lambda frames: hub.hear(rings.happened(1, frames))
 
 
 def writes(client: FakeClient, name: str = "message") -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 from django.test import TestCase
 from pytest_django import Settings
 
-from realtime import auth, bus, moderation, rooms
+from realtime import auth, bus, moderation, rings, rooms
 from realtime.auth import Person
 from realtime.errors import Invalid, Refusal
 from realtime.models import Membership, Room, Sanction
@@ -158,12 +158,12 @@ def test_a_moderator_bans_mutes_and_lifts(scene: Scene) -> None:
 
 
 def test_a_moderator_kicks(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[bus.Ring] = []
+    told: list[rings.Ring] = []
     monkeypatch.setattr(bus, "publish", told.append)
     with TestCase.captureOnCommitCallbacks(execute=True):
         assert scene.ask("mod", "room_kick", person="guest:4f1d2c00") == {}
     (ring,) = told
-    assert isinstance(ring, bus.Kicked)
+    assert isinstance(ring, rings.Kicked)
     assert (ring.room_pk, ring.person) == (scene.room.pk, "guest:4f1d2c00")
 
 

@@ -9,8 +9,7 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from realtime import bus, log, protocol, rooms
-from realtime.bus import Removed, Ring
+from realtime import bus, log, protocol, rings, rooms
 from realtime.errors import Forbidden, Invalid, UnknownEvent, UnknownRoom
 from realtime.feed import Feed
 from realtime.hub import Hub
@@ -18,6 +17,7 @@ from realtime.kinds import Actor, Fact
 from realtime.log import Entry
 from realtime.models import Event
 from realtime.protocol import Frame
+from realtime.rings import Removed, Ring
 from tests.support import rows
 from tests.support.fakes import FakeClient, FakeLog, FakeNode, event, settle
 
@@ -294,8 +294,8 @@ def remove(stored: FakeLog, target: int) -> Frame:
 async def test_who_is_there_hears_of_it_and_who_comes_later_never_sees_the_text(hub: Hub, stored: FakeLog) -> None:
     alice = FakeClient(hub)
     await alice.join()
-    hub.hear(bus.happened(1, stored.append(2)))
-    hub.hear(bus.removed(1, remove(stored, 1)))
+    hub.hear(rings.happened(1, stored.append(2)))
+    hub.hear(rings.removed(1, remove(stored, 1)))
     await settle()
     assert alice.seqs == [1, 2, 3]
     assert alice.named("room_removed")[0].payload["data"] == {"seq": 1}
@@ -306,7 +306,7 @@ async def test_who_is_there_hears_of_it_and_who_comes_later_never_sees_the_text(
 async def test_a_removal_whose_ring_was_lost_is_found_in_the_log(hub: Hub, stored: FakeLog) -> None:
     alice = FakeClient(hub)
     await alice.join()
-    hub.hear(bus.happened(1, stored.append(2)))
+    hub.hear(rings.happened(1, stored.append(2)))
     remove(stored, 1)
     await hub.watch()
     await settle()
@@ -324,7 +324,7 @@ async def test_a_reading_under_way_while_it_is_removed_shows_nothing(hub: Hub, s
     stored.gate.clear()
     reading = hub._spawn(hub.after(hub.rooms[1], 2))
     await settle()
-    hub.hear(bus.removed(1, ring))
+    hub.hear(rings.removed(1, ring))
     stored.gate.set()
     assert shown(await reading)[3] == ""
     stored.rooms[1] = now
@@ -336,7 +336,7 @@ async def test_history_asked_for_before_the_removal_and_answered_after_shows_not
     stored.append(3)
     read = list(stored.rooms[1])
     await connection.receive('["1","1","room:lobby","phx_join",{}]')
-    node.hub.hear(bus.removed(1, remove(stored, 2)))
+    node.hub.hear(rings.removed(1, remove(stored, 2)))
     stored.rooms[1] = read
     await connection.receive('["1","2","room:lobby","room_history",{}]')
     answer = (await lane.reply("2")).response

@@ -11,12 +11,12 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
-from realtime import auth, bus, metrics, presence, rooms
-from realtime.bus import Cleared, Ended, Happened, Ring, Signalled
+from realtime import admissions, auth, bus, metrics, presence, rooms
 from realtime.errors import Failed, Forbidden, Invalid, LoginRequired, Refusal, RoomClosed, UnknownCommand, UnknownRoom
 from realtime.kinds import Actor
 from realtime.models import Room
 from realtime.presence import Move
+from realtime.rings import Cleared, Ended, Happened, Ring, Signalled
 from tests.support import kinds, rows
 
 pytestmark = pytest.mark.django_db
@@ -373,9 +373,9 @@ def test_any_number_are_let_in_with_two_queries(django_assert_num_queries: Djang
     rows.member(club, alice)
     person = auth.person_of(alice)
     with django_assert_num_queries(2):
-        found = rooms.admit([("club", person), ("club", auth.NOBODY), ("nowhere", person), ("lobby", auth.NOBODY)])
-    assert isinstance(found[0], rooms.Admission)
-    assert isinstance(found[3], rooms.Admission)
+        found = admissions.admit([("club", person), ("club", auth.NOBODY), ("nowhere", person), ("lobby", auth.NOBODY)])
+    assert isinstance(found[0], admissions.Admission)
+    assert isinstance(found[3], admissions.Admission)
     assert [type(one) for one in found[1:3]] == [LoginRequired, UnknownRoom]
     assert (found[3].head, found[3].state, found[3].can) == (1, {"value": 3}, ["act"])
 
@@ -386,15 +386,15 @@ def test_a_rooms_own_limit_of_people_counts_instead_of_the_sites(
 ) -> None:
     settings.REALTIME = {"MAX_OCCUPANTS": 5}
     rows.room("lobby", max_occupants=own)
-    (admission,) = rooms.admit([("lobby", auth.NOBODY)])
-    assert isinstance(admission, rooms.Admission)
+    (admission,) = admissions.admit([("lobby", auth.NOBODY)])
+    assert isinstance(admission, admissions.Admission)
     assert admission.most == most
 
 
 def test_any_number_may_be_in_a_room_unless_somebody_says_otherwise() -> None:
     rows.room("lobby")
-    (admission,) = rooms.admit([("lobby", auth.NOBODY)])
-    assert isinstance(admission, rooms.Admission)
+    (admission,) = admissions.admit([("lobby", auth.NOBODY)])
+    assert isinstance(admission, admissions.Admission)
     assert admission.most is None
 
 
@@ -404,16 +404,16 @@ def test_moderators_and_staff_need_no_place(django_assert_num_queries: DjangoAss
     rows.member(lobby, people[0])
     rows.member(lobby, people[1], "moderator")
     with django_assert_num_queries(2):
-        found = rooms.admit([("lobby", auth.person_of(user)) for user in people])
-    assert [one.most for one in found if isinstance(one, rooms.Admission)] == [1, None, None]
+        found = admissions.admit([("lobby", auth.person_of(user)) for user in people])
+    assert [one.most for one in found if isinstance(one, admissions.Admission)] == [1, None, None]
 
 
 def test_one_room_of_a_kind_that_is_not_installed_keeps_nobody_else_out() -> None:
     rows.room("lost", kind="poem")
     rows.room("lobby")
-    found = rooms.admit([("lost", auth.NOBODY), ("lobby", auth.NOBODY)])
+    found = admissions.admit([("lost", auth.NOBODY), ("lobby", auth.NOBODY)])
     assert isinstance(found[0], Failed)
-    assert isinstance(found[1], rooms.Admission)
+    assert isinstance(found[1], admissions.Admission)
 
 
 @really

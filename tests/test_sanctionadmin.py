@@ -6,10 +6,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from realtime import apikeys, bus, presence, rooms
-from realtime.bus import Changed, Judged, Kicked, Ring
 from realtime.kinds import Actor
 from realtime.models import ApiKey, Room, Sanction
 from realtime.presence import Move
+from realtime.rings import Changed, Judged, Kicked, Ring
 from tests.support import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)

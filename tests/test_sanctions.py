@@ -13,16 +13,16 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from realtime import apikeys, auth, bus, kinds, log, moderation, policy, rooms, sanctions
+from realtime import admissions, apikeys, auth, bus, kinds, log, moderation, policy, rooms, sanctions
 from realtime import node as nodes
 from realtime.auth import NOBODY, Person
-from realtime.bus import Changed, Judged, Ring
 from realtime.connection import Connection
 from realtime.errors import Banned, Forbidden, Muted, Refusal
 from realtime.kinds import Actor
 from realtime.log import Appended, Entry
 from realtime.models import ApiKey, Room, Sanction
 from realtime.moderation import Asked
+from realtime.rings import Changed, Judged, Ring
 from realtime.sanctions import FOR_GOOD, FREE, Held
 from tests.support import rows
 from tests.support.fakes import SECONDS, FakeLane, settle
@@ -67,7 +67,7 @@ def say(room: Room, person: Person) -> str:
 
 
 def admitted(person: Person, slug: str = "lobby") -> Any:
-    (admission,) = rooms.admit([(slug, person)])
+    (admission,) = admissions.admit([(slug, person)])
     return admission
 
 
@@ -175,7 +175,7 @@ def test_who_is_muted_reads_and_does_not_act(room: Room, alice: User) -> None:
     person = auth.person_of(alice)
     rooms.mute(alice, room, until=HOUR)
     admission = admitted(person)
-    assert (admission.can, rooms.muted(admission.held)) == (
+    assert (admission.can, admissions.muted(admission.held)) == (
         [],
         {"until": sanctions.said(held(room, person).mute or FOR_GOOD)},
     )
@@ -272,7 +272,7 @@ def test_a_room_in_which_nobody_is_held_costs_no_query(
     with django_assert_num_queries(5):  # begin, lock, insert, update, commit
         log.append([Entry(room.pk, command, person.actor, None, person) for person in (bob, auth.person_of(alice))])
     with django_assert_num_queries(2):
-        rooms.admit([("lobby", bob), ("lobby", auth.person_of(alice))])
+        admissions.admit([("lobby", bob), ("lobby", auth.person_of(alice))])
 
 
 def test_a_batch_costs_one_query_more_however_many_are_held(

@@ -9,13 +9,13 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from realtime import auth, bus, kinds, log, policy, rooms, slowmode
+from realtime import admissions, auth, bus, kinds, log, policy, rooms, slowmode
 from realtime.auth import Person
-from realtime.bus import Ring
 from realtime.errors import RateLimited
 from realtime.joined import Joined
 from realtime.log import Appended, Entry, Outcome
 from realtime.models import Room, Turn
+from realtime.rings import Ring
 from tests.support import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -158,8 +158,8 @@ def test_a_person_has_one_row_in_a_room(room: Room) -> None:
 
 
 def standing(room: Room, person: Person) -> Any:
-    (admission,) = rooms.admit([(room.slug, person)])
-    assert isinstance(admission, rooms.Admission)
+    (admission,) = admissions.admit([(room.slug, person)])
+    assert isinstance(admission, admissions.Admission)
     subscription: Any = None
     return Joined(subscription, admission, None).standing()
 

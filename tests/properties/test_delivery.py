@@ -15,14 +15,14 @@ from django.test import override_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from realtime import bus, metrics
+from realtime import metrics, rings
+from realtime.admissions import Admission
 from realtime.auth import Person
-from realtime.bus import Cleared, Ring
 from realtime.connection import Connection
 from realtime.errors import Refusal
 from realtime.hub import Hub
 from realtime.protocol import Batch
-from realtime.rooms import Admission
+from realtime.rings import Cleared, Ring
 from tests.properties import machines
 from tests.properties.held import HeldLog
 from tests.support.fakes import FakeLane, FakeNode, frames_of, read
@@ -196,7 +196,7 @@ class Delivery(machines.Turning):
         """The process that commits hears of it at once; every other through the bus."""
         frames = self.log.append(count)
         for some in [frames] if together else [[frame] for frame in frames]:
-            ring = bus.happened(1, some)
+            ring = rings.happened(1, some)
             self.on_loop(lambda ring=ring: self.nodes[here].hub.hear(ring))
             self.rings += [(self.nodes[1 - here].hub, ring)]
 
@@ -326,7 +326,7 @@ class Delivery(machines.Turning):
     ) -> None:
         """Not read for so long that memory does not go back so far, and then read again, while the log goes on."""
         self.stop_reading(indexes, 0)
-        ring = bus.happened(1, self.log.append(count))
+        ring = rings.happened(1, self.log.append(count))
         for node in self.nodes:
             self.on_loop(lambda hub=node.hub: hub.hear(ring))
         self.turn(5)

@@ -18,13 +18,13 @@ from django.test import override_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from realtime import bus, presence
+from realtime import bus, presence, rings
 from realtime import node as nodes
-from realtime.bus import Moved
 from realtime.errors import Refusal
 from realtime.local import Subscription
 from realtime.models import Node, Presence, Room
 from realtime.protocol import Batch
+from realtime.rings import Moved
 from realtime.roster import Seat
 from tests.properties import machines
 from tests.properties.held import HeldBatcher
@@ -193,7 +193,7 @@ class PeopleAgainstOpenTabs(machines.Turning):
 
     # The bus
 
-    def publish(self, ring: bus.Ring) -> None:
+    def publish(self, ring: rings.Ring) -> None:
         assert isinstance(ring, Moved)
         self.rings += [(process, ring) for process in self.processes]
 

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
-from realtime import bus, protocol
+from realtime import protocol, rings
+from realtime.admissions import Admission
 from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.changes import Changes
@@ -26,7 +27,6 @@ from realtime.log import Appended, Entry
 from realtime.moderation import Asked
 from realtime.node import Node, Served
 from realtime.protocol import Batch
-from realtime.rooms import Admission
 from realtime.roster import Seat
 from tests.support.wsclient import Frame
 
@@ -277,7 +277,7 @@ class FakeNode:
 
     def _append(self) -> Appended:
         (frame,) = self.log.append()
-        self.hub.hear(bus.happened(1, [frame]))
+        self.hub.hear(rings.happened(1, [frame]))
         return Appended(frame.seq, frame)
 
     def _answer(self, result: Any) -> asyncio.Future[Any]:
