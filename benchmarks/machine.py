@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import sqlite3
 import subprocess
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
+
+from tests.support import programs
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE = _CORES[0]
 LOAD_CORE = _CORES[-1]
+_PACKAGES = ("Django", "channels", "channels-redis", "daphne", "uvicorn", "websockets")
 
 
 def on_core(core: int, command: Iterable[str]) -> list[str]:
@@ -51,10 +57,13 @@ def description() -> dict[str, str]:
         "cores": f"{len(_CORES)}: {SERVER_CORE} for the server side, {LOAD_CORE} for the load",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "Node.js": _version("node", "--version").removeprefix("v"),
-        "Ruby": _version("ruby", "--version").removeprefix("ruby ").split(" ")[0],
-        "SQLite": _sqlite(),
-        "commit": _version("git", "describe", "--always", "--dirty"),
+        "Node.js": _version("node", "--version"),
+        "Ruby": _version("ruby", "--version"),
+        "SQLite": sqlite3.sqlite_version,
+        "PostgreSQL": _version(programs.POSTGRES.path() or "initdb", "--version"),
+        "Redis": _version("redis-server", "--version"),
+        **{name: metadata.version(name) for name in _PACKAGES},
+        "commit": _said("git", "describe", "--always", "--dirty"),
     }
 
 
@@ -92,14 +101,13 @@ def _processor() -> str:
     return next(named, platform.machine())
 
 
-def _sqlite() -> str:
-    import sqlite3
-
-    return sqlite3.sqlite_version
-
-
 def _version(*command: str) -> str:
+    found = re.search(r"\d+\.[\w.]+", _said(*command))
+    return found[0] if found else "not installed"
+
+
+def _said(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return "not installed"
+        return ""

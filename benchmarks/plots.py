@@ -15,8 +15,8 @@ text{fill:var(--ink)}.soft{fill:var(--soft)}.head{font-weight:600}.grid{stroke:v
 .ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.spread{stroke:var(--ink);stroke-width:1.5}
 .path{fill:none;stroke-width:2}.path.ours{fill:none;stroke:var(--ours)}.path.theirs{fill:none;stroke:var(--theirs)}
 """
-_WIDTH = 860
-_LABELS = 270
+_WIDTH = 900
+_LABELS = 300
 _VALUES = 90
 _ROW = 22
 _SPAN = _WIDTH - _LABELS - _VALUES
@@ -38,9 +38,11 @@ def _text(x: float, y: float, words: str, anchor: str = "start", kind: str = "")
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" class="{kind}">{escape(words)}</text>'
 
 
-def _whose(name: str) -> str:
+def _sides(names: Iterable[str]) -> dict[str, str]:
     """Ours stand out. Where nothing but ours is compared, everything does."""
-    return "ours" if name.startswith("realtime") else "theirs"
+    all_ = list(names)
+    ours = {name for name in all_ if name.startswith("realtime")} or set(all_)
+    return {name: "ours" if name in ours else "theirs" for name in all_}
 
 
 # Bars
@@ -48,37 +50,43 @@ def _whose(name: str) -> str:
 
 def _bars(plot: Bars, title: str) -> str:
     shown = [value for group in plot.groups.values() for value in group.values() if value.median > 0]
-    scale, logarithmic = _length(shown)
-    parts = [_text(0, 16, plot.unit + (", logarithmic" if logarithmic else ""), kind="soft")]
+    scale, decades = _length(shown)
+    sides = _sides(label for group in plot.groups.values() for label in group)
+    parts: list[str] = []
     y = 30.0
     for name, group in plot.groups.items():
         if name:
             parts.append(_text(0, y + 15, name, kind="head"))
             y += _ROW
         for label, value in group.items():
-            parts += _bar(label, value, y, scale)
+            parts += _bar(label, value, y, scale, sides[label])
             y += _ROW
         y += 8
-    return _svg(y, title, parts)
+    axis = [_text(0, 16, plot.unit + (", logarithmic" if decades else ""), kind="soft")]
+    for decade in decades:
+        x = _LABELS + scale(decade)
+        axis += [f'<path d="M{x:.1f} 24V{y - 8:g}" class="grid"/>', _text(x, y + 8, f"{decade:,g}", "middle", "soft")]
+    return _svg(y + (16 if decades else 0), title, [*axis, *parts])
 
 
-def _length(shown: list[Samples]) -> tuple[Callable[[float], float], bool]:
-    """Return how long a bar is, and whether by its logarithm: where values differ more than tenfold."""
+def _length(shown: list[Samples]) -> tuple[Callable[[float], float], list[float]]:
+    """Return how long a bar is; and the powers of ten, where that is by the logarithm, as values differ more than tenfold."""
     highest = max((value.high for value in shown), default=1.0)
     lowest = min((value.low for value in shown if value.low > 0), default=1.0)
     if highest / lowest < 10:
-        return (lambda value: _SPAN * value / highest), False
-    least = 10 ** math.floor(math.log10(lowest))
-    decades = math.log10(highest / least)
-    return (lambda value: _SPAN * math.log10(max(value, least) / least) / decades), True
+        return (lambda value: _SPAN * value / highest), []
+    least = math.floor(math.log10(lowest))
+    width = math.log10(highest) - least
+    decades = [10.0**power for power in range(least, math.floor(math.log10(highest)) + 1)]
+    return (lambda value: _SPAN * (math.log10(max(value, decades[0])) - least) / width), decades
 
 
-def _bar(label: str, value: Samples, y: float, scale: Callable[[float], float]) -> list[str]:
+def _bar(label: str, value: Samples, y: float, scale: Callable[[float], float], side: str) -> list[str]:
     end, low, high = (_LABELS + scale(at) for at in (value.median, value.low, value.high))
     parts = [
         _text(_LABELS - 8, y + 15, label, "end"),
         f'<rect x="{_LABELS}" y="{y + 3:g}" width="{max(1.0, end - _LABELS):.1f}" height="{_ROW - 6}" rx="2" '
-        f'class="{_whose(label)}"/>',
+        f'class="{side}"/>',
     ]
     if high - low > 1:
         middle = y + _ROW / 2
@@ -105,11 +113,12 @@ def _lines(plot: Lines, title: str) -> str:
             _text(left - 8, y + 4, f"{10.0**power:g}", "end", "soft"),
         ]
     parts += [_text(across(x), bottom + 18, f"{x:,.0f}", "middle", "soft") for x in xs]
+    sides = _sides(lines)
     for name, line in lines.items():
         at = [(across(x), up(y)) for x, y in line]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in at)
-        parts.append(f'<path d="{path}" class="path {_whose(name)}"/>')
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" class="{_whose(name)}"/>' for x, y in at]
+        parts.append(f'<path d="{path}" class="path {sides[name]}"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" class="{sides[name]}"/>' for x, y in at]
     parts += _names({name: up(line[-1][1]) for name, line in lines.items()}, right + 12)
     return _svg(bottom + 50, title, parts)
 
