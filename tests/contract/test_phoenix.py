@@ -24,12 +24,12 @@ def _installed() -> None:
 
 @pytest.fixture
 async def start(embedded_site: Site, _installed: None) -> Any:
-    """Start a client that is logged in: `await start(server, "alice")`."""
+    """Start a client that is logged in, `await start(server, "alice")`, or one of another origin: `start(server, "", *tickets)`."""
     clients: list[Phoenix] = []
 
-    async def start(server: Server, name: str) -> Phoenix:
+    async def start(server: Server, name: str, *tickets: str) -> Phoenix:
         cookie = embedded_site.cookie(server, name) if name else ""
-        clients.append(await Phoenix.start(f"{server.ws_url}/realtime", cookie))
+        clients.append(await Phoenix.start(f"{server.ws_url}/realtime", cookie, *tickets))
         await clients[-1].see("open")
         return clients[-1]
 
@@ -56,18 +56,14 @@ async def test_it_joins_the_lobby_writes_and_hears(start: Start, server: Server)
     assert (heard["seq"], heard["by"]["name"], heard["data"]) == (seq, "alice", {"text": "from phoenix.js"})
 
 
-async def test_from_another_origin_it_comes_in_with_a_ticket_each_time(embedded_site: Site, server: Server) -> None:
+async def test_from_another_origin_it_comes_in_with_a_ticket_each_time(start: Start, server: Server) -> None:
     visitor = await asyncio.to_thread(Visitor(server.url).login, "alice")
     tickets = [json.loads(visitor.post("/realtime/ticket").text)["ticket"] for _ in range(2)]
-    alice = await Phoenix.start(f"{server.ws_url}/realtime", "", *tickets)
-    try:
-        await alice.see("open")
-        alice.do("join", topic="room:lobby")
-        assert (await alice.see("joined"))["welcome"]["you"]["name"] == "alice"
-        alice.do("reconnect")
-        assert (await alice.see("joined"))["welcome"]["you"]["name"] == "alice"
-    finally:
-        await alice.stop()
+    alice = await start(server, "", *tickets)
+    alice.do("join", topic="room:lobby")
+    assert (await alice.see("joined"))["welcome"]["you"]["name"] == "alice"
+    alice.do("reconnect")
+    assert (await alice.see("joined"))["welcome"]["you"]["name"] == "alice"
 
 
 async def test_its_presence_lists_who_is_here(

@@ -22,6 +22,11 @@ def resident_megabytes(pid: int) -> float:
 
 def sockets(pid: int) -> int:
     """How many sockets a process holds."""
-    return sum(
-        link.readlink().name.startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()
-    )
+    return sum(_leads_to(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _leads_to(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except FileNotFoundError:  # closed meanwhile
+        return ""
