@@ -24,7 +24,7 @@ def _installed() -> None:
 
 @pytest.fixture
 async def start(embedded_site: Site, _installed: None) -> Any:
-    """Start a client that is logged in, `await start(server, "alice")`, or one of another origin: `start(server, "", *tickets)`."""
+    """Start a client that is logged in, `await start(server, "alice")`, or comes from elsewhere, `start(server, "", ticket)`."""
     clients: list[Phoenix] = []
 
     async def start(server: Server, name: str, *tickets: str) -> Phoenix:
