@@ -15,8 +15,6 @@ from tests.support.sites import EMBEDDED, PUBSUB, Backend
 from tests.support.waiting import eventually
 from tests.support.wsclient import Client
 
-pytestmark = pytest.mark.alone
-
 COME_BACK = {4000, 1012}
 TURNED_AWAY = 4002  # who comes while the server is stopping
 
@@ -24,6 +22,7 @@ NODES = "result = sorted(set(models.Presence.objects.filter(room__slug__in=slugs
 LEFT = "result = [models.Node.objects.filter(pk=node).count(), models.Presence.objects.filter(node=node).count()]"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("serving", SERVINGS, ids=str)
 async def test_a_server_that_stops_says_when_to_come_back_answers_and_frees_its_lease(
     stage: Callable[..., Any], serving: Serving
@@ -111,6 +110,7 @@ async def test_a_server_that_is_stopped_while_people_come_in_ends_in_order(
             await client.drop()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("backend", [EMBEDDED, PUBSUB], ids=str)
 async def test_a_rolling_restart_under_load_loses_nothing_and_brings_no_spike(
     stage: Callable[..., Any], backend: Backend
