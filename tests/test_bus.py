@@ -77,7 +77,7 @@ def elsewhere(ring: Ring) -> dict[str, Any]:
     return {"type": "realtime.ring", "from": "another process", "ring": msgspec.msgpack.encode(ring)}
 
 
-def rings(layer: FakeLayer) -> list[Ring]:
+def rung(layer: FakeLayer) -> list[Ring]:
     return [msgspec.msgpack.decode(told["ring"], type=Ring) for _, told in layer.sent]
 
 
@@ -136,7 +136,7 @@ async def test_what_is_told_to_the_layer_is_not_heard_twice_at_home(start: Start
     bus.publish(RINGS[0])
     await ear.hears(1)
     await settle()
-    assert (ear.heard, rings(layer)) == ([RINGS[0]], [RINGS[0]])
+    assert (ear.heard, rung(layer)) == ([RINGS[0]], [RINGS[0]])
 
 
 async def test_rooms_are_joined_and_left_in_the_layer(start: Start, layer: FakeLayer) -> None:
@@ -234,7 +234,7 @@ async def test_a_layer_that_comes_back_is_used_again(start: Start, layer: FakeLa
     layer.fails = False
     bus.publish(RINGS[1])
     await settle()
-    assert rings(layer) == [RINGS[1]]
+    assert rung(layer) == [RINGS[1]]
     assert ear.heard == RINGS[:2]
 
 
@@ -282,7 +282,7 @@ async def test_rings_wait_in_a_queue_with_a_bound(
     for seq in range(5):
         bus.publish(Cleared(7, seq))
     await settle()
-    assert [ring.seq for ring in rings(layer) if isinstance(ring, Cleared)] == [2, 3, 4]
+    assert [ring.seq for ring in rung(layer) if isinstance(ring, Cleared)] == [2, 3, 4]
     assert metrics.drops.values["ring_queue_full"] == dropped + 2
 
 
@@ -296,7 +296,7 @@ async def test_rings_that_wait_are_bounded_in_bytes_too(
     for ring in told:
         bus.publish(ring)
     await settle()
-    assert rings(layer) == told[1:]
+    assert rung(layer) == told[1:]
 
 
 async def test_stopping_tells_the_rest_first(layer: FakeLayer) -> None:
@@ -305,14 +305,14 @@ async def test_stopping_tells_the_rest_first(layer: FakeLayer) -> None:
     bus.publish(RINGS[0])
     await settle(1)
     await ear.bus.stop()
-    assert rings(layer) == [RINGS[0]]
+    assert rung(layer) == [RINGS[0]]
 
 
 def test_a_process_without_an_event_loop_rings_too(layer: FakeLayer) -> None:
     for ring in RINGS:
         bus.publish(ring)
     bus.flush()
-    assert rings(layer) == RINGS
+    assert rung(layer) == RINGS
     assert {told["from"] for _, told in layer.sent} == {bus.process_id()}
 
 
