@@ -78,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int,
         Meta(
             ge=1,
-            description="Unfinished requests that a process holds, at most a quarter of its files; beyond, the oldest is cut.",
+            description="Unfinished requests that a process holds, at most an eighth of its files; beyond, the oldest is cut.",
         ),
     ] = 10_000
     REQUEST_HEADER_SECONDS: Annotated[

@@ -100,9 +100,9 @@ class Node:
         self.connections: set[Served] = set()
         self.looks = Looks(self.connections)
         self.changes = Changes()
-        self.sockets = Tally(files.part(3, 4))
-        self.addresses = Tally(files.bounded(settings.CONNECTIONS_PER_ADDRESS, 1, 2))
-        self.told = Tally(files.bounded(_TOLD, 1, 16))
+        self.sockets = Tally(files.part(files.SOCKETS))
+        self.addresses = Tally(files.bounded(settings.CONNECTIONS_PER_ADDRESS, files.ADDRESS))
+        self.told = Tally(files.bounded(_TOLD, files.TOLD))
         self.turnstile = Turnstile(settings.CONNECTS_PER_SECOND, settings.CONNECTS_BURST, _PATIENCE_SECONDS)
         self.allowances = Allowances()
         self._settings = settings

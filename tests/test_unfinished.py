@@ -193,9 +193,9 @@ def test_who_begins_again_after_a_rest_has_its_time_from_then_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "most"), [(1024, 256), (256, 64), (3, 1), (65_536, 10_000), (resource.RLIM_INFINITY, 10_000)]
+    ("files", "most"), [(1024, 128), (256, 32), (3, 1), (131_072, 10_000), (resource.RLIM_INFINITY, 10_000)]
 )
-async def test_they_have_a_quarter_of_the_files_that_a_process_may_open(
+async def test_they_have_an_eighth_of_the_files_that_a_process_may_open(
     monkeypatch: pytest.MonkeyPatch, files: int, most: int
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda what: (files, files))

@@ -14,7 +14,6 @@ from weakref import WeakKeyDictionary
 
 from realtime import conf, files, metrics
 
-_SHARE = 4  # of the files of a process, one part for these, and another for those whose bodies or answers are under way
 _LAST_SECONDS = 1.0  # for what is on its way to who is cut; a transport alone would wait for ever
 
 
@@ -114,6 +113,6 @@ def here() -> Unfinished:
     loop = asyncio.get_running_loop()
     if loop not in _known:
         settings = conf.current()
-        most = files.bounded(settings.MAX_UNFINISHED_REQUESTS, 1, _SHARE)
+        most = files.bounded(settings.MAX_UNFINISHED_REQUESTS, files.REQUESTS)
         _known[loop] = Unfinished(loop, most, settings.REQUEST_HEADER_SECONDS)
     return _known[loop]
