@@ -180,6 +180,23 @@ def test_bodies_have_all_the_time_and_take_nobody_elses_place(dropped: dict[str,
     assert dropped == {"crowded_out": 1}
 
 
+def test_who_begins_again_after_a_body_is_counted_once_and_its_next_body_has_all_the_time(
+    dropped: dict[str, int],
+) -> None:
+    """As after an answer that came before the body was whole."""
+    loop, waiting = made()
+    (upload,) = opened(1)
+    waiting.under_way(upload)
+    waiting.begin(upload)
+    waiting.under_way(upload)
+    loop.go_on(2 * SECONDS)
+    assert upload.open
+    waiting.begin(upload)
+    loop.go_on(SECONDS)
+    assert not upload.open
+    assert dropped == {"slow_request": 1}
+
+
 def test_who_begins_again_after_a_rest_has_its_time_from_then_on() -> None:
     loop, waiting = made()
     (line,) = opened(1)

@@ -46,7 +46,7 @@ class Unfinished:
         """Give it its time, unless that runs already."""
         if line in self._begun:
             return
-        self._resting.pop(line, None)
+        self.end(line)
         self._begun[line] = self._loop.time() + self._seconds
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._cut_late)

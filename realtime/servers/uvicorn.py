@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+import h11
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
@@ -227,7 +228,7 @@ class _Wire:
 class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """uvicorn's HTTP protocol, with a bound to connections that wait for a request or an answer, and to the headers of one."""
 
-    _body_comes = False
+    _reads_body = False
     _header_bytes = 0  # since something of a body came, or the end of a request
     _handed_over = False
     _answering: Any = None
@@ -335,7 +336,7 @@ class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if not self.flow.write_paused:
             self._unread.end()
         super().on_headers_complete()
-        self._body_comes = self.cycle is not None
+        self._reads_body = self.cycle is not None
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
@@ -347,7 +348,7 @@ class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._body_comes = False
+        self._reads_body = False
         self._header_bytes = 0
 
     def _cut_who_asks_on(self) -> None:
@@ -355,3 +356,7 @@ class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if not self.transport.is_closing():
             metrics.drops.add(value="pipelined")
             self.transport.abort()
+    @property
+    def _body_comes(self) -> bool:
+        return self._reads_body if _HTTPTOOLS else self.conn.their_state is h11.SEND_BODY
+

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,7 +182,56 @@ async def test_a_request_that_drips_is_cut_when_its_time_is_over_and_so_is_the_n
                 assert await silent.read() == b""
         assert (await bystander.heartbeat()).ok
         counted = await asyncio.to_thread(metrics, server)
-        assert counted['realtime_drops_total{cause="slow_request"}'] == 3
+            line = await open_line(WHOLE + BEGUN)
+            await answered(line)
+            assert await is_cut_while_it_drips(line)
+        assert counted['realtime_drops_total{cause="slow_request"}'] == 4
+
+
+@pytest.mark.parametrize("program", ["daphne", "uvicorn-lane"])
+async def test_lines_that_are_lost_leave_their_places(serve: Callable[..., Server], program: Program) -> None:
+    server = serve(program, tls=False, MAX_UNFINISHED_REQUESTS=5, REQUEST_HEADER_SECONDS=LONG)
+    async with asyncio.timeout(3 * SECONDS), await Client.connect(server.url):
+        before = sockets(server.pid)
+        for kind in (BEGUN, BODY) * 10:
+            async with lines(server) as open_line:
+                await open_line(kind)
+                await eventually(lambda: sockets(server.pid) > before, SECONDS, "it is there")
+            await eventually(lambda: sockets(server.pid) == before, SECONDS, "it is lost")
+        assert 'realtime_drops_total{cause="crowded_out"}' not in await asyncio.to_thread(metrics, server)
+
+
+@pytest.mark.parametrize("program", ["daphne", "uvicorn-lane"])
+async def test_many_requests_on_a_line_and_large_bodies_are_answered(
+    serve: Callable[..., Server], program: Program
+) -> None:
+    """With headers that come to more, together, than those of one request may."""
+    server = serve(program, tls=False, REQUEST_HEADER_SECONDS=1.0)
+    head = b"POST /realtime/ticket HTTP/1.1\r\nHost: localhost\r\nCookie: " + 4000 * b"x" + b"\r\n"
+    async with asyncio.timeout(3 * SECONDS), await Client.connect(server.url), lines(server) as open_line:
+        reader, writer = await open_line(b"")
+        for length in [*20 * (0,), 300_000]:
+            writer.write(head + b"Content-Length: %d\r\n\r\n" % length)
+            for _ in range(length // 10_000):
+                writer.write(10_000 * b"x")
+                await writer.drain()
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 403")
+            (size,) = [line for line in answer.lower().splitlines() if line.startswith(b"content-length:")]
+            await reader.readexactly(int(size.split()[1]))
+
+
+async def test_bodies_that_do_not_go_on_are_bounded_without_httptools_too(embedded_site: Site, tmp_path: Path) -> None:
+    """uvicorn goes on with h11 where httptools is not installed."""
+    (tmp_path / "httptools.py").write_text("raise ImportError")
+    settings = json.dumps({"REALTIME": {"MAX_UNFINISHED_REQUESTS": MOST, "REQUEST_HEADER_SECONDS": LONG}})
+    server = embedded_site.serve("uvicorn-lane", PYTHONPATH=str(tmp_path), TEST_SETTINGS=settings)
+    async with asyncio.timeout(3 * SECONDS), lines(server) as open_line:
+        for _ in range(MOST + 20):
+            await open_line(BODY)
+        await eventually(lambda: sockets(server.pid) < MOST + 15, SECONDS, "the oldest are cut")
+        assert (await asyncio.to_thread(metrics, server))['realtime_drops_total{cause="crowded_out"}'] >= 20
+    server.stop()
 
 
 async def test_headers_without_end_are_cut_before_a_body_and_behind_it(serve: Callable[..., Server]) -> None:
