@@ -9,6 +9,7 @@ frames are taken. Where anything looks different, frames go through ASGI `send`,
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
@@ -21,7 +22,9 @@ from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.internet.tcp import Server
 from zope.interface import implementer
 
-from realtime.servers.intake import TOO_BIG, Intake, Receive, count_failed
+from realtime import conf, metrics
+from realtime.servers.asides import Asides
+from realtime.servers.intake import TOO_BIG, TOO_FAST, Intake, Receive, count_failed
 
 
 class Home(Protocol):
@@ -131,7 +134,7 @@ class _Source:
 class Wire:
     """Writes to the transport of a WebSocket that is open, and is paused while its buffer is full."""
 
-    __slots__ = ("_handle", "_owed", "_protocol", "_transport", "on_pause", "on_resume", "paused")
+    __slots__ = ("_asides", "_handle", "_owed", "_protocol", "_transport", "on_pause", "on_resume", "paused")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
@@ -139,10 +142,12 @@ class Wire:
         self._handle = _handle(protocol.transport)
         self.paused = False
         self._owed: bytes | None = None
+        self._asides = Asides()
         self.on_pause: Callable[[], None] = lambda: None
         self.on_resume: Callable[[], None] = lambda: None
         protocol.serverClose = partial(_close, protocol)
         protocol.onPing = self._ping
+        protocol.onPong = self._pong
         protocol.onMessageFrame = self._fragment
         protocol._fail_connection = self._fail
         protocol.transport.unregisterProducer()
@@ -179,17 +184,33 @@ class Wire:
     def _ping(self, payload: bytes) -> None:
         """Answer at once, or when the client reads again: until then it is owed the newest pong alone (RFC 6455, 5.5.3)."""
         if self.paused:
+        if self._has_enough:
+            return
             self._owed = payload
         else:
             WebSocketProtocol.onPing(self._protocol, payload)
 
     def _fragment(self, payload: list[bytes]) -> None:
-        if len(self._protocol.message_data or ()) < _MOST_FRAGMENTS:
+    def _pong(self, payload: bytes) -> None:
+        if not self._has_enough:
+            WebSocketProtocol.onPong(self._protocol, payload)
+
+        fragments = len(self._protocol.message_data or ())
+        if fragments and self._has_enough:
+            return
+        if fragments < _MOST_FRAGMENTS:
             WebSocketProtocol.onMessageFrame(self._protocol, payload)
         else:
             self._fail(TOO_BIG, "too many fragments")
 
     def _fail(self, code: int, reason: str) -> None:
+    @property
+    def _has_enough(self) -> bool:
+        """Count something beside the messages, and return whether it is to be let go of."""
+        if not self._protocol.failedByMe and self._asides.too_many(time.monotonic()):
+            self._fail(TOO_FAST, "too fast")
+        return bool(self._protocol.failedByMe)
+
         """Fail as Autobahn does, where what came is too long or no WebSocket."""
         if not self._protocol.failedByMe:
             count_failed(code)

@@ -24,12 +24,16 @@ _MOST_BYTES = 32_768
 NOT_WEBSOCKET = 1002
 NOT_UTF8 = 1007
 TOO_BIG = 1009
+# Ours, as `realtime.connection` has it.
+TOO_FAST = 4005
 
 
 def count_failed(code: int) -> None:
     """Count a connection that a server ends because of what came on it, by the code that says why."""
     if code == TOO_BIG:
         metrics.drops.add(value="too_big")
+    elif code == TOO_FAST:
+        metrics.drops.add(value="too_fast")
     else:
         metrics.drops.add(value="not_websocket")
 

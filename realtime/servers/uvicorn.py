@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 import h11
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from realtime import conf, metrics
 from realtime.servers import unfinished
-from realtime.servers.intake import NOT_UTF8, NOT_WEBSOCKET, TOO_BIG, Intake, Receive, count_failed
+from realtime.servers.asides import Asides
+from realtime.servers.intake import NOT_UTF8, NOT_WEBSOCKET, TOO_BIG, TOO_FAST, Intake, Receive, count_failed
 from realtime.servers.unread import MOST_BEHIND, Unread
 
 _LONGEST_MESSAGE = 2**20  # as on daphne; uvicorn's own limit is sixteen times that
@@ -46,9 +49,27 @@ def bounded(receive: Receive, send: Any) -> Receive:
     bound_requests(protocol.config)
     return intake.receive
 
+    if not isinstance(protocol, Protocol):
+        _count_asides(protocol)
 
 def bound_requests(config: Any) -> None:
     """Have the uvicorn of this configuration bound requests from now on, where it was not told to use a class of somebody's."""
+def _count_asides(protocol: WebSocketsSansIOProtocol) -> None:
+    """Have uvicorn's own protocol close on who sends too much beside messages, as ours does by itself."""
+    asides = Asides()
+
+    def handled(handle: Callable[..., None], *event: Any) -> None:
+        if not protocol.close_sent and asides.too_many(protocol.loop.time()):
+            count_failed(TOO_FAST)
+            protocol.conn.send_close(TOO_FAST)
+            protocol.handle_parser_exception()
+        if not protocol.close_sent:
+            handle(*event)
+
+    for name in ("handle_ping", "handle_pong", "handle_cont"):
+        setattr(protocol, name, partial(handled, getattr(protocol, name)))
+
+
     if config.http_protocol_class is AutoHTTPProtocol:
         config.http_protocol_class = HTTPProtocol
 
@@ -68,12 +89,12 @@ def count_closed(send: Any, code: int | None) -> None:
 class _Source:
     """uvicorn's side of an intake."""
 
-    __slots__ = ("_protocol", "feed", "pause", "resume")
+    __slots__ = ("_feed", "_protocol", "pause", "resume")
 
     def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
         transport: Any = protocol.transport
         self._protocol = protocol
-        self.feed: Callable[[bytes], None] = protocol.data_received
+        self._feed: Callable[[bytes], None] = protocol.data_received
         self.pause: Callable[[], None] = transport.pause_reading
         self.resume: Callable[[], None] = transport.resume_reading
 
@@ -97,6 +118,14 @@ class Protocol(WebSocketsSansIOProtocol):
         self.realtime_frames = _Wire(self)
 
     def handle_connect(self, event: Any) -> None:
+    def feed(self, data: bytes) -> None:
+        """Cut the line where a goodbye has been read behind what is answered with one: uvicorn raises."""
+        try:
+            self._feed(data)
+        except InvalidState:
+            metrics.drops.add(value="not_websocket")
+            self._protocol.transport.abort()
+
         super().handle_connect(event)
         scope: Any = getattr(self, "scope", None)
         if scope is not None:
@@ -115,16 +144,28 @@ class Protocol(WebSocketsSansIOProtocol):
         pongs = b"".join(self.conn.data_to_send())
         if self.realtime_frames.paused:
             self.realtime_frames.owed = pongs or self.realtime_frames.owed
+        self._asides = Asides()
         else:
             self.transport.write(pongs)
 
     def handle_cont(self, event: Any) -> None:
-        if self.close_sent:
+        if self._has_enough:
             return
         if len(self.frames) < _MOST_FRAGMENTS:
             super().handle_cont(event)
-            return
-        self.conn.send_close(TOO_BIG)
+        else:
+            self._fail(TOO_BIG)
+
+    @property
+    def _has_enough(self) -> bool:
+        """Count something beside the messages, and return whether it is to be let go of."""
+        if not self.close_sent and self._asides.too_many(self.loop.time()):
+            self._fail(TOO_FAST)
+        return self.close_sent
+
+    def _fail(self, code: int) -> None:
+        if self.handshake_complete:
+            self.conn.send_close(code)
         self.handle_parser_exception()
 
     # Once a close is under way nothing more may be written, and `write` itself does not look.
@@ -133,11 +174,17 @@ class Protocol(WebSocketsSansIOProtocol):
         self.realtime_frames.end()
         super().handle_close(event)
 
+        if self._has_enough:
+            return
     def handle_parser_exception(self) -> None:
         if self.conn.close_sent is not None and not self.close_sent:
             count_failed(self.conn.close_sent.code)
         self.realtime_frames.end()
         super().handle_parser_exception()
+    def handle_pong(self, event: Any) -> None:
+        if bytes(event.data) == self.pending_ping_payload or not self._has_enough:
+            super().handle_pong(event)
+
 
     def keepalive_timeout(self) -> None:
         self.realtime_frames.end()

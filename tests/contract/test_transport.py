@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed
 
 from tests.contract.conftest import Connect
-from tests.support.gauges import metrics, resident_megabytes
+from tests.support.gauges import metrics
 from tests.support.servers import Server
 from tests.support.sites import EMBEDDED, Site
 from tests.support.wsclient import SECONDS, Client
@@ -28,8 +28,15 @@ PING = b"\x89\xfd" + MASK + b"p" * 125
 FIRST, MORE = b"\x01\x80" + MASK, b"\x00\x80" + MASK
 """The first fragment of a text, and another; both empty."""
 
-PINGS = 45_000
-"""More, with their answers, than the buffers of two sockets hold."""
+PONG = b"\x8a\x80" + MASK
+END = b"\x80\x80" + MASK
+MASSES = {"pings": PING, "pongs": PONG, "fragments": FIRST + MORE * 100 + END}
+"""What comes beside messages, and costs as much."""
+
+BULK = "for _ in range(events): rooms.publish(slug, 'message', {'text': 'x' * size})"
+EVENTS = 80
+BYTES = 100_000
+"""Together more than the buffers of two sockets hold."""
 
 
 @pytest.fixture
@@ -116,11 +123,11 @@ async def test_a_message_beyond_a_mebibyte_ends_its_connection_alone(
 
 
 async def test_a_message_in_fragments_without_end_ends_its_connection_alone(server: Server, bystander: Client) -> None:
-    before = await dropped(server, "too_big")
+    before = await dropped(server, "too_fast")
     async with line(server) as (reader, writer):
         writer.write(FIRST + MORE * 5000)
         await until_closed(reader)
-    assert await dropped(server, "too_big") == before + 1
+    assert await dropped(server, "too_fast") == before + 1
     await talks(bystander)
 
 
@@ -140,24 +147,43 @@ async def test_a_message_in_some_fragments_is_taken(server: Server) -> None:
         frames = [
             head + bytes([0x80 | len(part)]) + MASK + part.encode() for head, part in zip(heads, parts, strict=True)
         ]
-        writer.write(b"".join([frames[0], MORE * 900, PING, *frames[1:]]))
+        writer.write(b"".join([frames[0], MORE * 200, PING, *frames[1:]]))
         async with asyncio.timeout(SECONDS):
             assert b"phx_reply" in await reader.readuntil(b'"response":{}}]')
 
 
-async def test_pongs_for_who_does_not_read_do_not_pile_up(server: Server, bystander: Client) -> None:
-    before = resident_megabytes(server.pid)
+@pytest.mark.parametrize("kind", MASSES)
+async def test_what_comes_in_masses_beside_messages_ends_its_connection_alone(
+    server: Server, bystander: Client, kind: str
+) -> None:
+    before = await dropped(server, "too_fast")
     async with line(server) as (reader, writer):
-        for _ in range(PINGS // 1000):
-            writer.write(PING * 1000)
-            await writer.drain()
-        await talks(bystander)
-        writer.write(PING.replace(b"p", b"q") + text('[null,"1","phoenix","heartbeat",{}]'))
+        writer.write(MASSES[kind] * (200_000 // len(MASSES[kind])))
+        await until_closed(reader)
+    assert await dropped(server, "too_fast") == before + 1
+    await talks(bystander)
+
+
+async def test_a_goodbye_behind_what_ends_a_connection_raises_nothing(server: Server, bystander: Client) -> None:
+    async with line(server) as (reader, writer):
+        writer.write((b"\x89\x80" + MASK) * 257 + b"\x88\x80" + MASK)
+        await until_closed(reader)
+    await talks(bystander)
+
+
+async def test_pongs_for_who_does_not_read_do_not_pile_up(site: Site, server: Server, bystander: Client) -> None:
+    slug: str = bystander.slug  # type: ignore[attr-defined]
+    async with line(server) as (reader, writer):
+        writer.write(text(f'["1","1","room:{slug}","phx_join",{{}}]'))
+        await reader.readuntil(b"phx_reply")
+        await asyncio.to_thread(site.console.run, BULK, slug=slug, events=EVENTS, size=BYTES)
+        await bystander.events("message", slug, EVENTS)
+        writer.write(PING * 200 + PING.replace(b"p", b"q") + text('[null,"1","phoenix","heartbeat",{}]'))
         heard = bytearray()
         async with asyncio.timeout(3 * SECONDS):
             while b"phx_reply" not in heard[-300:]:
                 heard += await reader.readexactly(1)
                 heard += await reader.read(65536)
-        assert len(heard) < PINGS * (len(PING) - len(MASK)), "every ping was answered"
+        assert b"p" * 125 not in heard, "every ping was answered"
         assert heard.count(b"q" * 125) == 1, "the newest was not"
-    assert resident_megabytes(server.pid) < before + 50
+    await talks(bystander)

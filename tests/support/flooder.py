@@ -22,7 +22,9 @@ from tests.support.console import ROOT
 _MASK = bytes(4)  # a mask of zeros leaves the payload as it is
 _AT_ONCE = 65_536
 _LINES = {"connects": 32, "sockets": 64}
-KINDS = ("messages", "typing", "heartbeats", "large", "too-large", "joins", "malformed", "connects", "sockets")
+KINDS = (
+    "messages", "typing", "heartbeats", "large", "too-large", "joins", "malformed", "pings", "fragments", "connects", "sockets",
+)  # fmt: skip
 _PATH = "/realtime/websocket?vsn=2.0.0"
 _UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -41,6 +43,11 @@ def frame(text: str) -> bytes:
     else:
         head = b"\x81\xff" + len(payload).to_bytes(8, "big")
     return head + _MASK + payload
+
+
+_PING = b"\x89\x80" + _MASK
+_FRAGMENTS = b"\x01\x80" + _MASK + (b"\x00\x80" + _MASK) * 900 + b"\x80\x80" + _MASK
+_RAW = {"pings": _PING, "fragments": _FRAGMENTS}
 
 
 def texts(kind: str, topic: str) -> list[str]:
@@ -62,7 +69,10 @@ def texts(kind: str, topic: str) -> list[str]:
 
 def packet(texts: Sequence[str]) -> bytes:
     """Frames of these, as many as one write should have."""
-    frames = b"".join(map(frame, texts))
+    return _many(b"".join(map(frame, texts)))
+
+
+def _many(frames: bytes) -> bytes:
     return frames * max(1, _AT_ONCE // max(1, len(frames)))
 
 
@@ -74,7 +84,8 @@ class Flooder:
         alien = "text" in told
         self._told = {"path": _PATH, **told}
         self._join = b"" if alien else frame(json.dumps(["1", "1", topic, "phx_join", {}]))
-        self._packet = packet([told["text"]] if alien else texts(told["kind"], topic))
+        raw = _RAW.get(told["kind"])
+        self._packet = _many(raw) if raw else packet([told["text"]] if alien else texts(told["kind"], topic))
         self.sent = 0
         self.connected = 0
 
