@@ -71,6 +71,7 @@ async def _enter(home: Node, scope: Scope, receive: Receive, send: Send) -> None
     finally:
         if counted:
             home.addresses.leave(address)
+        _let_go(send)
 
 
 async def _tell_too_many(home: Node, address: str | None, wait: float, scope: Scope, send: Send) -> None:
@@ -168,6 +169,13 @@ def _count_closed(send: Send, code: int | None) -> None:
         from realtime.servers import uvicorn
 
         uvicorn.count_closed(send, code)
+
+
+def _let_go(send: Send) -> None:
+    if _UVICORN in sys.modules:
+        from realtime.servers import uvicorn
+
+        uvicorn.let_go(send)
 
 
 async def _accept(scope: Scope, send: Send) -> None:

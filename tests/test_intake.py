@@ -44,13 +44,23 @@ class FakeServer:
         return self.waiting.pop(0)
 
 
-def made() -> tuple[FakeServer, Intake]:
+async def made() -> tuple[FakeServer, Intake]:
+    """Those of a connection that is let in."""
+    server, intake = waiting()
+    receiving = asyncio.ensure_future(intake.receive())
+    await asyncio.sleep(0)
+    receiving.cancel()
+    return server, intake
+
+
+def waiting() -> tuple[FakeServer, Intake]:
+    """Those of a connection that is not."""
     server = FakeServer()
     return server, Intake(server, server.receive)
 
 
 async def test_what_comes_a_little_at_a_time_goes_straight_through() -> None:
-    server, intake = made()
+    server, intake = await made()
     for _ in range(10_000):
         intake.came(FRAME)
         assert server.reading
@@ -58,7 +68,7 @@ async def test_what_comes_a_little_at_a_time_goes_straight_through() -> None:
 
 
 async def test_of_one_large_read_only_a_piece_is_looked_at_until_that_is_taken() -> None:
-    server, intake = made()
+    server, intake = await made()
     intake.came(FRAME * 10_000)
     assert (server.reading, len(server.waiting)) == (False, 1024 // len(FRAME))
     most = 0
@@ -90,7 +100,7 @@ async def test_everybody_else_has_a_turn_between_two_pieces() -> None:
 
 
 async def test_what_nobody_takes_stops_the_reading_and_taking_it_starts_it_again() -> None:
-    server, intake = made()
+    server, intake = await made()
     came = 0
     while server.reading:
         intake.came(FRAME * 100)
@@ -107,7 +117,7 @@ async def test_what_nobody_takes_stops_the_reading_and_taking_it_starts_it_again
 
 
 async def test_a_frame_larger_than_all_bounds_arrives() -> None:
-    server, intake = made()
+    server, intake = await made()
     server.every = 1_000_000
     receiving = asyncio.ensure_future(intake.receive())
     await asyncio.sleep(0)
@@ -118,21 +128,27 @@ async def test_a_frame_larger_than_all_bounds_arrives() -> None:
     assert len((await receiving)["text"]) == server.every
 
 
-async def test_before_a_connection_is_let_in_little_is_read() -> None:
-    server, intake = made()
-    server.every = 1_000_000
-    for _ in range(10):
-        if server.reading:
-            intake.came(b"x" * 10_000)
-    assert server.fed < 50_000
+async def test_what_comes_before_a_connection_is_let_in_is_read_no_further_and_waits() -> None:
+    server, intake = waiting()
+    intake.came(FRAME * 2)
+    assert (server.reading, server.fed) == (False, 0)
+    for _ in range(2):
+        assert (await intake.receive())["text"] == FRAME
     receiving = asyncio.ensure_future(intake.receive())
     await asyncio.sleep(0)
     assert server.reading
     receiving.cancel()
 
 
+async def test_the_answer_to_a_goodbye_is_heard_though_nobody_was_let_in() -> None:
+    server, intake = waiting()
+    server.said_goodbye = True
+    intake.came(FRAME)
+    assert server.fed == len(FRAME)
+
+
 async def test_who_goes_on_after_a_goodbye_is_read_no_further() -> None:
-    server, intake = made()
+    server, intake = await made()
     server.said_goodbye = True
     for _ in range(100):
         intake.came(FRAME * 100)
@@ -145,7 +161,7 @@ async def test_who_goes_on_after_a_goodbye_is_read_no_further() -> None:
 
 async def test_a_servers_own_resuming_does_not_let_the_rest_grow() -> None:
     """uvicorn resumes whenever its queue is empty."""
-    server, intake = made()
+    server, intake = await made()
     intake.came(FRAME * 10_000)
     for _ in range(5000):
         server.resume()

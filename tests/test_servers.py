@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from unittest.mock import Mock
 
 import pytest
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidStatus
 
+from realtime.servers.daphne import Wire
+from realtime.servers.uvicorn import Protocol
 from tests.support.gauges import metrics, resident_megabytes
 from tests.support.servers import Program, made
 from tests.support.sites import Site
@@ -90,3 +93,21 @@ async def test_a_compression_bomb_ends_its_connection_alone(embedded_site: Site)
         assert (await bystander.heartbeat()).ok
         assert resident_megabytes(server.pid) < before + 32
     server.stop()
+
+
+def test_what_is_no_frame_and_comes_before_a_sites_own_consumer_has_answered_is_cut() -> None:
+    """uvicorn's protocol asserts that it has said goodbye, which it cannot have."""
+    protocol = Mock(conn=Mock(close_sent=None))
+    Protocol.handle_parser_exception(protocol)
+    protocol.transport.abort.assert_called_once_with()
+
+
+def test_a_message_that_comes_slowly_in_fragments_without_end_is_too_big() -> None:
+    """They count for nothing in its length where they are empty."""
+    most = [b""] * 1000
+    theirs = Mock(frames=most, _has_enough=False)
+    Protocol.handle_cont(theirs, Mock())
+    theirs._fail.assert_called_once_with(1009)
+    theirs = Mock(message_data=most, failedByMe=False)
+    Wire(theirs)._fragment([b""])
+    theirs.dropConnection.assert_called_once_with(abort=True)

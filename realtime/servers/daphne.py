@@ -150,6 +150,7 @@ class Wire:
         protocol.onPong = self._pong
         protocol.onMessageFrame = self._fragment
         protocol._fail_connection = self._fail
+        protocol._closeConnection = self._leave
         protocol.transport.unregisterProducer()
         protocol.transport.registerProducer(self, True)
 
@@ -183,18 +184,18 @@ class Wire:
 
     def _ping(self, payload: bytes) -> None:
         """Answer at once, or when the client reads again: until then it is owed the newest pong alone (RFC 6455, 5.5.3)."""
-        if self.paused:
         if self._has_enough:
             return
+        if self.paused:
             self._owed = payload
         else:
             WebSocketProtocol.onPing(self._protocol, payload)
 
-    def _fragment(self, payload: list[bytes]) -> None:
     def _pong(self, payload: bytes) -> None:
         if not self._has_enough:
             WebSocketProtocol.onPong(self._protocol, payload)
 
+    def _fragment(self, payload: list[bytes]) -> None:
         fragments = len(self._protocol.message_data or ())
         if fragments and self._has_enough:
             return
@@ -203,7 +204,6 @@ class Wire:
         else:
             self._fail(TOO_BIG, "too many fragments")
 
-    def _fail(self, code: int, reason: str) -> None:
     @property
     def _has_enough(self) -> bool:
         """Count something beside the messages, and return whether it is to be let go of."""
@@ -211,10 +211,22 @@ class Wire:
             self._fail(TOO_FAST, "too fast")
         return bool(self._protocol.failedByMe)
 
+    def _fail(self, code: int, reason: str) -> None:
         """Fail as Autobahn does, where what came is too long or no WebSocket."""
         if not self._protocol.failedByMe:
             count_failed(code)
         WebSocketProtocol._fail_connection(self._protocol, code, reason)
+
+    def _leave(self, abort: bool = False) -> None:
+        """Close as Autobahn does, but not wait for ever for who does not read the last words."""
+        WebSocketProtocol._closeConnection(self._protocol, abort)
+        if not abort:
+            asyncio.get_running_loop().call_later(conf.current().REQUEST_HEADER_SECONDS, self._cut_unread)
+
+    def _cut_unread(self) -> None:
+        if self._transport.connected:
+            metrics.drops.add(value="unread")
+            self.cut()
 
     # Twisted's IPushProducer
 

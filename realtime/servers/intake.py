@@ -72,8 +72,11 @@ class Intake:
         self._begun = False
 
     def came(self, data: bytes) -> None:
+        """Take what was read. Before the handshake is answered all of it waits: servers would answer pings, or raise."""
         self._waiting += len(data)
-        if len(data) <= _PIECE_BYTES and not self._rest:
+        if not self._begun and not self._source.ending():
+            self._rest += data
+        elif len(data) <= _PIECE_BYTES and not self._rest:
             self._source.feed(data)
         else:
             self._rest += data

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 import h11
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -31,6 +31,7 @@ _MOST_FRAGMENTS = 1000  # of a message; empty ones count for nothing in its leng
 _DEFLATE = ServerPerMessageDeflateFactory(
     server_max_window_bits=12, client_max_window_bits=12, compress_settings={"memLevel": 5}
 )  # as uvicorn has it
+_ANSWER_SECONDS = 2.0  # to a goodbye; uvicorn gives ten, and each costs a file that nobody counts any more
 _LONGEST_HEADERS = 65_536  # of a request, or behind its body; uvicorn has no bound where httptools reads them
 _HTTPTOOLS = hasattr(AutoHTTPProtocol, "on_message_complete")
 
@@ -46,14 +47,13 @@ def bounded(receive: Receive, send: Any) -> Receive:
     intake = Intake(_Source(protocol), receive)
     protocol.data_received = intake.came  # type: ignore[method-assign]
     protocol.transport.set_protocol(protocol)  # uvloop keeps the method that it has seen
+    protocol.close_timeout = _ANSWER_SECONDS
     bound_requests(protocol.config)
-    return intake.receive
-
     if not isinstance(protocol, Protocol):
         _count_asides(protocol)
+    return intake.receive
 
-def bound_requests(config: Any) -> None:
-    """Have the uvicorn of this configuration bound requests from now on, where it was not told to use a class of somebody's."""
+
 def _count_asides(protocol: WebSocketsSansIOProtocol) -> None:
     """Have uvicorn's own protocol close on who sends too much beside messages, as ours does by itself."""
     asides = Asides()
@@ -70,6 +70,8 @@ def _count_asides(protocol: WebSocketsSansIOProtocol) -> None:
         setattr(protocol, name, partial(handled, getattr(protocol, name)))
 
 
+def bound_requests(config: Any) -> None:
+    """Have the uvicorn of this configuration bound requests from now on, where it was not told to use a class of somebody's."""
     if config.http_protocol_class is AutoHTTPProtocol:
         config.http_protocol_class = HTTPProtocol
 
@@ -86,6 +88,24 @@ def count_closed(send: Any, code: int | None) -> None:
         count_failed(code)
 
 
+def let_go(send: Any) -> None:
+    """Cut who does not read the last words, now that the application is done: uvicorn would wait for ever."""
+    protocol = getattr(send, "__self__", None)
+    if isinstance(protocol, WebSocketsSansIOProtocol):
+        _let_go(protocol)
+
+
+def _let_go(protocol: WebSocketsSansIOProtocol) -> None:
+    if protocol.transport.get_write_buffer_size():
+        protocol.loop.call_later(conf.current().REQUEST_HEADER_SECONDS, _cut_unread, protocol)
+
+
+def _cut_unread(protocol: WebSocketsSansIOProtocol) -> None:
+    if not protocol.disconnected:
+        metrics.drops.add(value="unread")
+        protocol.transport.abort()
+
+
 class _Source:
     """uvicorn's side of an intake."""
 
@@ -97,6 +117,14 @@ class _Source:
         self._feed: Callable[[bytes], None] = protocol.data_received
         self.pause: Callable[[], None] = transport.pause_reading
         self.resume: Callable[[], None] = transport.resume_reading
+
+    def feed(self, data: bytes) -> None:
+        """Cut the line where a goodbye has been read behind what is answered with one: uvicorn raises."""
+        try:
+            self._feed(data)
+        except InvalidState:
+            metrics.drops.add(value="not_websocket")
+            self._protocol.transport.abort()
 
     def drained(self) -> bool:
         return self._protocol.queue.empty()
@@ -116,16 +144,9 @@ class Protocol(WebSocketsSansIOProtocol):
         self.conn.max_message_size = min(self.config.ws_max_size or _LONGEST_MESSAGE, _LONGEST_MESSAGE)
         self.conn.debug = False  # at debug level websockets logs every header, cookies and keys among them, and frames
         self.realtime_frames = _Wire(self)
+        self._asides = Asides()
 
     def handle_connect(self, event: Any) -> None:
-    def feed(self, data: bytes) -> None:
-        """Cut the line where a goodbye has been read behind what is answered with one: uvicorn raises."""
-        try:
-            self._feed(data)
-        except InvalidState:
-            metrics.drops.add(value="not_websocket")
-            self._protocol.transport.abort()
-
         super().handle_connect(event)
         scope: Any = getattr(self, "scope", None)
         if scope is not None:
@@ -142,11 +163,16 @@ class Protocol(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         """Answer at once, or when the client reads again: until then it is owed the newest pong alone (RFC 6455, 5.5.3)."""
         pongs = b"".join(self.conn.data_to_send())
+        if self._has_enough:
+            return
         if self.realtime_frames.paused:
             self.realtime_frames.owed = pongs or self.realtime_frames.owed
-        self._asides = Asides()
         else:
             self.transport.write(pongs)
+
+    def handle_pong(self, event: Any) -> None:
+        if bytes(event.data) == self.pending_ping_payload or not self._has_enough:
+            super().handle_pong(event)
 
     def handle_cont(self, event: Any) -> None:
         if self._has_enough:
@@ -174,21 +200,20 @@ class Protocol(WebSocketsSansIOProtocol):
         self.realtime_frames.end()
         super().handle_close(event)
 
-        if self._has_enough:
-            return
     def handle_parser_exception(self) -> None:
-        if self.conn.close_sent is not None and not self.close_sent:
+        if self.conn.close_sent is None:  # before the handshake was answered, which uvicorn takes for impossible
+            count_failed(NOT_WEBSOCKET)
+            self.transport.abort()
+            return
+        if not self.close_sent:
             count_failed(self.conn.close_sent.code)
         self.realtime_frames.end()
         super().handle_parser_exception()
-    def handle_pong(self, event: Any) -> None:
-        if bytes(event.data) == self.pending_ping_payload or not self._has_enough:
-            super().handle_pong(event)
-
 
     def keepalive_timeout(self) -> None:
         self.realtime_frames.end()
         super().keepalive_timeout()
+        _let_go(self)
 
     def shutdown(self) -> None:
         self.realtime_frames.end()
@@ -370,6 +395,10 @@ class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self.transport.abort()
 
     @property
+    def _body_comes(self) -> bool:
+        return self._reads_body if _HTTPTOOLS else self.conn.their_state is h11.SEND_BODY
+
+    @property
     def _waits(self) -> bool:
         """Whether all requests are answered, and read."""
         return (self.cycle is None or self.cycle.response_complete) and not self._body_comes
@@ -403,7 +432,3 @@ class HTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if not self.transport.is_closing():
             metrics.drops.add(value="pipelined")
             self.transport.abort()
-    @property
-    def _body_comes(self) -> bool:
-        return self._reads_body if _HTTPTOOLS else self.conn.their_state is h11.SEND_BODY
-

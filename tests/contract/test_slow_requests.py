@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.certificates import Certificate
 from tests.support.daemon import HOST
+from tests.support.flooder import frame
 from tests.support.gauges import metrics, sockets
 from tests.support.servers import Program, Server
 from tests.support.sites import Site
@@ -37,6 +38,9 @@ UPGRADE = (
     b"GET /realtime/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
+BULK = "for _ in range(80): rooms.publish(slug, 'message', {'text': 'x' * 100_000})"
+PINGS = b"\x89\x80\0\0\0\0" * 3000
+GOODBYE = b"\x88\x80" + bytes(4)
 UNREADABLE = {
     UPGRADE + b"Content-Length: 5\r\n\r\nhello": b"400",
     UPGRADE.replace(b"GET", b"POST") + b"Content-Length: 5\r\n\r\nhello": b"400",
@@ -67,7 +71,7 @@ def serve(embedded_site: Site, certificate: Certificate) -> Iterator[Callable[..
     """Start a server for this test alone: `serve(program, tls, **REALTIME settings)`."""
     servers: list[Server] = []
 
-    def start(program: Program, tls: bool, **wanted: float) -> Server:
+    def start(program: Program, tls: bool, **wanted: Any) -> Server:
         settings = json.dumps({"REALTIME": wanted})
         servers.append(embedded_site.serve(program, certificate=certificate if tls else None, TEST_SETTINGS=settings))
         return servers[-1]
@@ -97,15 +101,16 @@ async def lines(server: Server, trust: ssl.SSLContext | None = None) -> AsyncIte
 
 
 @contextmanager
-def deaf_lines(server: Server) -> Iterator[Callable[[bytes], None]]:
+def deaf_lines(server: Server) -> Iterator[Callable[[bytes], socket.socket]]:
     """Open lines that nothing is read from, with little room for what comes: `ask(b"GET")`. In the end all are closed."""
     with ExitStack() as opened:
 
-        def ask(text: bytes) -> None:
+        def ask(text: bytes) -> socket.socket:
             line = opened.enter_context(socket.socket())
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
             line.connect((HOST, server.port))
             line.sendall(text)
+            return line
 
         yield ask
 
@@ -177,14 +182,14 @@ async def test_a_request_that_drips_is_cut_when_its_time_is_over_and_so_is_the_n
             line = await open_line(WHOLE)
             await answered(line)
             assert await is_cut_while_it_drips(line)
+            line = await open_line(WHOLE + BEGUN)
+            await answered(line)
+            assert await is_cut_while_it_drips(line)
             silent, _ = await open_line(b"")
             with suppress(ConnectionError):
                 assert await silent.read() == b""
         assert (await bystander.heartbeat()).ok
         counted = await asyncio.to_thread(metrics, server)
-            line = await open_line(WHOLE + BEGUN)
-            await answered(line)
-            assert await is_cut_while_it_drips(line)
         assert counted['realtime_drops_total{cause="slow_request"}'] == 4
 
 
@@ -263,6 +268,46 @@ async def test_a_handshake_that_cannot_be_read_is_answered_and_closed(
         assert (await bystander.heartbeat()).ok
 
 
+@pytest.mark.parametrize("program", ["daphne", "uvicorn", "uvicorn-lane"])
+async def test_who_does_not_answer_a_goodbye_is_not_waited_for_long(
+    serve: Callable[..., Server], program: Program
+) -> None:
+    server = serve(program, tls=False, TRUSTED_PROXIES=[HOST], CONNECTIONS_PER_ADDRESS=1)
+    handshake = UPGRADE + b"X-Forwarded-For: 203.0.113.1\r\n\r\n"
+    async with asyncio.timeout(SECONDS), lines(server) as open_line:
+        first, _ = await open_line(handshake)
+        await first.readuntil(b"\r\n\r\n")
+        second, _ = await open_line(handshake)
+        assert b"too_many_connections" in await second.readuntil(b"too_many_connections")
+        async with asyncio.timeout(SECONDS / 2):
+            with suppress(ConnectionError):
+                await second.read()
+
+
+@pytest.mark.parametrize("program", ["daphne", "uvicorn", "uvicorn-lane"])
+@pytest.mark.parametrize("early", [b"\xff\xff nonsense", frame("{"), PINGS, UPGRADE + b"\r\n"])
+async def test_what_is_sent_before_a_handshake_is_answered_waits_and_raises_nothing(
+    serve: Callable[..., Server], program: Program, early: bytes
+) -> None:
+    """daphne cuts the line of what is no frame, and with it the answer; who is too fast likewise."""
+    server = serve(program, tls=False, TRUSTED_PROXIES=[HOST], CONNECTS_PER_SECOND=1, CONNECTS_BURST=1)
+    handshake = UPGRADE + b"X-Forwarded-For: 203.0.113.1\r\n\r\n"
+    async with asyncio.timeout(3 * SECONDS), lines(server) as open_line:
+        first, _ = await open_line(handshake)
+        assert (await first.readline()).startswith(b"HTTP/1.1 101")
+        reader, writer = await open_line(handshake)
+        await eventually(lambda: metrics(server)["realtime_connections"] == 1, SECONDS, "it waits")
+        writer.write(early)
+        if program == "daphne" and early != frame("{"):
+            with suppress(ConnectionError):
+                await reader.read()
+        else:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 101")
+            await reader.readuntil(b"\r\n\r\n")
+            assert await reader.read(1)  # a refusal, or a goodbye
+        assert metrics(server)["realtime_connections"] >= 1
+
+
 @pytest.mark.parametrize("program", ["daphne", "uvicorn-lane"])
 async def test_who_asks_and_reads_no_answer_keeps_nobody_out(
     serve: Callable[..., Server], embedded_site: Site, program: Program
@@ -280,6 +325,27 @@ async def test_who_asks_and_reads_no_answer_keeps_nobody_out(
             async with await Client.connect(server.url) as newcomer:
                 assert (await newcomer.join(slug)).ok
             assert metrics(server)['realtime_drops_total{cause="crowded_out"}'] > FILES - 2 * MOST - PACE
+
+
+@pytest.mark.parametrize("program", ["daphne", "uvicorn", "uvicorn-lane"])
+async def test_who_says_goodbye_and_reads_nothing_is_gone_all_the_same(
+    serve: Callable[..., Server], embedded_site: Site, program: Program
+) -> None:
+    slug = embedded_site.room()
+    server = serve(program, tls=False, REQUEST_HEADER_SECONDS=1.0)
+    async with asyncio.timeout(3 * SECONDS), await Client.connect(server.url) as bystander:
+        assert (await bystander.join(slug)).ok
+        before = sockets(server.pid)
+        with deaf_lines(server) as ask:
+            line = ask(UPGRADE + b"\r\n")
+            await eventually(lambda: metrics(server)["realtime_connections"] == 2, SECONDS, "it is let in")
+            line.sendall(frame(f'["1","1","room:{slug}","phx_join",{{}}]'))
+            await eventually(lambda: metrics(server)["realtime_subscriptions"] == 2, SECONDS, "it is in")
+            await asyncio.to_thread(embedded_site.console.run, BULK, slug=slug)
+            await bystander.events("message", slug, 80)
+            line.sendall(GOODBYE)
+            await eventually(lambda: sockets(server.pid) <= before, SECONDS, "its socket is closed")
+            assert metrics(server)['realtime_drops_total{cause="unread"}'] == 1
 
 
 @pytest.mark.parametrize(("program", "cut"), [("daphne", ("pipelined",)), ("uvicorn-lane", ("pipelined", "unread"))])
