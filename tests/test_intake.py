@@ -82,7 +82,7 @@ async def test_of_one_large_read_only_a_piece_is_looked_at_until_that_is_taken()
 
 
 async def test_everybody_else_has_a_turn_between_two_pieces() -> None:
-    _, intake = made()
+    _, intake = await made()
     turns = 0
 
     async def anybody() -> None:
