@@ -181,7 +181,7 @@ async def test_pongs_for_who_does_not_read_do_not_pile_up(site: Site, server: Se
         writer.write(PING * 200 + PING.replace(b"p", b"q") + text('[null,"1","phoenix","heartbeat",{}]'))
         heard = bytearray()
         async with asyncio.timeout(3 * SECONDS):
-            while b"phx_reply" not in heard[-300:]:
+            while b"phx_reply" not in heard[-70_000:]:
                 heard += await reader.readexactly(1)
                 heard += await reader.read(65536)
         assert heard.count(b"p" * 125) < 100, "every ping was answered"
