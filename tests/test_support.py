@@ -128,9 +128,15 @@ BROKEN = "def test_broken():\n    assert False\n"
     ids=["shaky", "broken", "both", "unreadable", "many"],
 )
 def test_what_fails_beside_others_is_tried_once_more_and_named(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], code: str, exit_code: int, said: str
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    exit_code: int,
+    said: str,
 ) -> None:
     (tmp_path / "test_it.py").write_text(code)
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:django\n")
+    (tmp_path / "pytest.ini").touch()
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     assert bool(suite.main([suite.Pass("it", ("test_it.py",))], tmp_path)) == bool(exit_code)
     assert said in capfd.readouterr().out
