@@ -20,6 +20,7 @@ class Chat:
         self.log = page.get_by_role("log")
         self.texts = page.locator("[data-rt-text]")
         self.status = page.locator("[data-rt-status]")
+        self.people = page.locator("[data-rt-count]")
         self.jump = page.locator("[data-rt-jump]")
 
     def say(self, *texts: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
@@ -355,6 +356,16 @@ def test_a_room_that_was_closed_comes_back_to_who_tries_again(visit: Visit, embe
     late.expect_texts(["Welcome back", "so quiet here"])
     expect(late.page.get_by_text("This room is closed.")).to_be_hidden()
     expect(late.page.get_by_role("link", name="Log in to write")).to_be_visible()
+
+
+def test_who_logs_out_in_another_tab_is_told_so_in_this_one(visit: Visit, embedded_site: Site) -> None:
+    chat = Chat(visit(f"/rooms/{embedded_site.room()}/", "alice")).is_joined()
+    expect(chat.people).to_have_text("1 person here")
+    other = chat.page.context.new_page()
+    other.goto(urljoin(chat.page.url, "/"))
+    other.get_by_role("button", name="Log out").click()
+    expect(chat.status).to_have_text("You are logged out, or your account has changed. Please log in again.")
+    expect(chat.people).to_have_text("")  # it is not known any more
 
 
 def act(admin: Page, action: str, text: str = "") -> None:

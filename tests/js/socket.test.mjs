@@ -401,3 +401,15 @@ test("without a document, a window and a storage it works, too", async () => {
   const { room } = await world.joined({ options: { document: null, window: null, storage: null } });
   assert.equal(room.status, "joined");
 });
+
+test("what the server says of the whole connection is why its rooms end, though it closes each of them first", async () => {
+  const { world, socket, room } = await open();
+  const ended = collect(room, "ended");
+  const [joinRef] = world.peer.last("phx_join");
+  world.peer.say([null, null, "phoenix", "refusal", { code: "access_ended", message: "Log in again." }]);
+  world.peer.say([joinRef, joinRef, "room:lobby", "phx_close", {}]);
+  world.peer.close(4501);
+  assert.deepEqual(ended.map(({ code }) => code), ["access_ended"]);
+  const late = await socket.room("late").join().catch((refusal) => refusal);
+  assert.equal(late.code, "access_ended");
+});

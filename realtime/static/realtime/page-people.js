@@ -18,7 +18,7 @@ export class People {
 
   #show() {
     const { count, people, listed } = this.#page.room.presence;
-    if (this.#count) this.#count.textContent = this.#page.words.say("here", { n: count });
+    if (this.#count) this.#count.textContent = count ? this.#page.words.say("here", { n: count }) : "";
     if (!this.#names) return;
     const focused = this.#names.contains(document.activeElement) ? document.activeElement.dataset.person : undefined;
     this.#names.replaceChildren(...(listed ? people.map((person) => this.#item(person)) : []));

@@ -113,7 +113,7 @@ export class Socket extends EventTarget {
     const known = this.#rooms.get(slug);
     if (known) return known;
     const topic = `room:${slug}`;
-    const subscription = new Subscription(topic, { ...this.#world, wake: () => this.#wake() });
+    const subscription = new Subscription(topic, { ...this.#world, wake: () => this.#wake(), goodbye: () => this.#goodbye });
     const room = new Room(slug, subscription, this.#roomOptions, page);
     this.#subscriptions.set(topic, subscription);
     this.#rooms.set(slug, room);
@@ -227,10 +227,14 @@ export class Socket extends EventTarget {
     this.#wait(Math.max(this.#backoff.next(), this.#notBefore - this.#world.clock.now()));
   }
 
+  /** Why the server does not want us back, as it says before it ends the rooms and the connection. */
+  get #goodbye() {
+    return this.#refusal?.retryAfter === null ? this.#refusal : null;
+  }
+
   /** @param {number} code */
   #stayAway(code) {
-    const said = this.#refusal?.retryAfter === null ? this.#refusal : null;
-    this.#final = said ?? new Refusal("stopped", `The server closed the connection for good (${code}).`);
+    this.#final = this.#goodbye ?? new Refusal("stopped", `The server closed the connection for good (${code}).`);
     this.#wanted = false;
     this.#become("stopped");
     for (const subscription of this.#subscriptions.values()) subscription.end(this.#final);

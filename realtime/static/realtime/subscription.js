@@ -38,6 +38,7 @@ export class Subscription {
   #clock;
   #backoff;
   #wake;
+  #goodbye;
   /** @type {Owner} */
   #owner = /** @type {any} */ (null);
   /** @type {Line | null} */
@@ -56,12 +57,14 @@ export class Subscription {
    * @param {Clock} options.clock
    * @param {() => number} options.random
    * @param {() => Refusal | null} options.wake  asks for a line; the answer says why there will be none
+   * @param {() => Refusal | null} options.goodbye  why the server lets go of the whole connection, where it has said so
    */
-  constructor(topic, { clock, random, wake }) {
+  constructor(topic, { clock, random, wake, goodbye }) {
     this.#topic = topic;
     this.#clock = clock;
     this.#backoff = new Backoff({ random });
     this.#wake = wake;
+    this.#goodbye = goodbye;
   }
 
   get status() {
@@ -167,7 +170,7 @@ export class Subscription {
   /** @param {Frame} frame */
   receive({ joinRef, event, payload }) {
     if (this.#joinRef === null || (joinRef !== null && joinRef !== this.#joinRef)) return;
-    if (event === "phx_close") this.end(new Refusal("closed", "The server closed the subscription."));
+    if (event === "phx_close") this.end(this.#goodbye() ?? new Refusal("closed", "The server closed the subscription."));
     else if (event === "phx_error") this.crashed();
     else if (event === "room_ended") this.#ended(Refusal.from(payload));
     else if (this.#status === "joined") this.#owner.receive(event, payload);
