@@ -13,7 +13,7 @@ from realtime import metrics
 from realtime.servers import unfinished
 from realtime.servers.daphne_requests import Channel
 from realtime.servers.unfinished import Unfinished
-from realtime.servers.uvicorn import HTTPProtocol
+from realtime.servers.uvicorn_requests import HTTPProtocol
 
 SECONDS = 10.0
 MOST = 3
