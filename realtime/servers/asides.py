@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from realtime.limits import Bucket
 
-# What the largest message has at once, in fragments of 4 KiB; and as fast as the app lets frames of that size come, from then on.
-_AT_ONCE = 256
+# What a message of 64 KiB has at once, in fragments of 512 bytes; and as fast as the app lets frames of 4 KiB come, from then on.
+_AT_ONCE = 128
 _PER_SECOND = 100.0
 
 

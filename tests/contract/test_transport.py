@@ -147,7 +147,7 @@ async def test_a_message_in_some_fragments_is_taken(server: Server) -> None:
         frames = [
             head + bytes([0x80 | len(part)]) + MASK + part.encode() for head, part in zip(heads, parts, strict=True)
         ]
-        writer.write(b"".join([frames[0], MORE * 200, PING, *frames[1:]]))
+        writer.write(b"".join([frames[0], MORE * 100, PING, *frames[1:]]))
         async with asyncio.timeout(SECONDS):
             assert b"phx_reply" in await reader.readuntil(b'"response":{}}]')
 
@@ -166,7 +166,7 @@ async def test_what_comes_in_masses_beside_messages_ends_its_connection_alone(
 
 async def test_a_goodbye_behind_what_ends_a_connection_raises_nothing(server: Server, bystander: Client) -> None:
     async with line(server) as (reader, writer):
-        writer.write((b"\x89\x80" + MASK) * 257 + b"\x88\x80" + MASK)
+        writer.write((b"\x89\x80" + MASK) * 129 + b"\x88\x80" + MASK)
         await until_closed(reader)
     await talks(bystander)
 
@@ -178,12 +178,12 @@ async def test_pongs_for_who_does_not_read_do_not_pile_up(site: Site, server: Se
         await reader.readuntil(b"phx_reply")
         await asyncio.to_thread(site.console.run, BULK, slug=slug, events=EVENTS, size=BYTES)
         await bystander.events("message", slug, EVENTS)
-        writer.write(PING * 200 + PING.replace(b"p", b"q") + text('[null,"1","phoenix","heartbeat",{}]'))
+        writer.write(PING * 100 + PING.replace(b"p", b"q") + text('[null,"1","phoenix","heartbeat",{}]'))
         heard = bytearray()
         async with asyncio.timeout(3 * SECONDS):
             while b"phx_reply" not in heard[-70_000:]:
                 heard += await reader.readexactly(1)
                 heard += await reader.read(65536)
-        assert heard.count(b"p" * 125) < 100, "every ping was answered"
+        assert heard.count(b"p" * 125) < 60, "every ping was answered"
         assert heard.count(b"q" * 125) == 1, "the newest was not"
     await talks(bystander)
