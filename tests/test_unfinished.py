@@ -197,6 +197,16 @@ def test_who_begins_again_after_a_body_is_counted_once_and_its_next_body_has_all
     assert dropped == {"slow_request": 1}
 
 
+def test_of_too_many_bodies_the_oldest_is_cut_though_nobody_begins_anything_meanwhile() -> None:
+    loop, waiting = made()
+    uploads = opened(MOST + 1)
+    for upload in uploads:
+        waiting.under_way(upload)
+    loop.turn()
+    loop.turn()
+    assert [upload.open for upload in uploads] == [False, True, True, True]
+
+
 def test_who_begins_again_after_a_rest_has_its_time_from_then_on() -> None:
     loop, waiting = made()
     (line,) = opened(1)
