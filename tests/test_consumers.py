@@ -8,6 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from realtime import consumers, metrics, node
+from realtime.errors import BadCredentials
 from realtime.limits import Tally, Turnstile
 from tests.support.waiting import eventually
 
@@ -77,6 +78,10 @@ def turned_away(cause: str) -> int:
     return int(metrics.turned_away.values.get(cause, 0))
 
 
+def refused(code: str) -> int:
+    return int(metrics.refusals.values.get(code, 0))
+
+
 async def test_where_all_places_are_taken_nobody_is_let_in_and_nothing_stays_open(at: Any) -> None:
     place = at(home(sockets=1))
     before = turned_away("full")
@@ -100,3 +105,31 @@ async def test_an_address_with_too_many_is_told_so_but_only_some_of_it_at_a_time
     assert first.sent[-1]["code"] == 4003
     assert await Visit().leave() == ["accept", "send", "close"]
     assert len(place.told) == len(place.sockets) == 0
+
+
+async def test_who_comes_too_soon_waits_before_it_is_asked_who_they_are_and_leaves_its_place(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    sleep = asyncio.sleep
+
+    async def no_sleep(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    async def identify(shown: object) -> Any:
+        assert waited == [1.5]
+        raise BadCredentials
+
+    monkeypatch.setattr(consumers.asyncio, "sleep", no_sleep)
+    place = at(home())
+    before = refused("bad_credentials"), refused("too_many_connections")
+    place.turnstile = SimpleNamespace(enter=lambda address, now: (1.5, True))
+    place.changes, place.identify = SimpleNamespace(count=0), identify
+    assert await Visit().answered() == ["close"]
+    assert len(place.addresses) == len(place.sockets) == 0
+    place.turnstile = SimpleNamespace(enter=lambda address, now: (4.0, False))
+    assert await Visit().leave() == ["accept", "send", "close"]
+    assert waited == [1.5, 4.0]
+    assert len(place.addresses) == 0
+    assert (refused("bad_credentials"), refused("too_many_connections")) == (before[0] + 1, before[1] + 1)

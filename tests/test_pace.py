@@ -15,7 +15,7 @@ from realtime.allowances import Allowances
 from realtime.auth import Person
 from realtime.errors import RateLimited
 from realtime.limits import Bucket
-from realtime.pace import Pace
+from realtime.pace import Pace, _Told
 
 ALICE = Person("user:7", "alice", user_pk="7")
 
@@ -184,6 +184,14 @@ def test_who_waits_as_long_as_it_was_told_may_be_refused_for_ever(paces: Paces) 
         now += refused_for(pace, now)
     assert greedy[0].flooding
     assert not pace.flooding
+
+
+def test_a_shorter_time_to_wait_takes_nothing_from_the_one_before() -> None:
+    told = _Told(7, 0.0)
+    assert not told.wait(1, 0.0, 10.0)
+    assert told.wait(1, 1.0, 0.5)
+    assert told.wait(1, 5.0, 0.5)
+    assert not told.wait(1, 11.0, 0.5)
 
 
 def test_who_is_refused_now_and_then_is_not(paces: Paces) -> None:
