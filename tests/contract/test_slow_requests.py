@@ -224,6 +224,9 @@ async def test_many_requests_on_a_line_and_large_bodies_are_answered(
             assert answer.startswith(b"HTTP/1.1 403")
             (size,) = [line for line in answer.lower().splitlines() if line.startswith(b"content-length:")]
             await reader.readexactly(int(size.split()[1]))
+        for _ in range(20):
+            writer.write(LARGE)
+            await answered((reader, writer))
 
 
 async def test_bodies_that_do_not_go_on_are_bounded_without_httptools_too(embedded_site: Site, tmp_path: Path) -> None:
