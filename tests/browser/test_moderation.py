@@ -142,6 +142,7 @@ def test_in_slow_mode_the_page_says_when_it_is_ones_turn_and_keeps_what_one_writ
     expect(note).to_contain_text("you can send the next message in")
     alice.say("two")
     expect(alice.box).to_have_value("two")
+    expect(alice.page.locator("[data-rt-notice]")).to_have_text("It is not your turn yet. What you wrote is kept.")
     alice.page.reload()
     alice.is_joined()
     expect(note).to_contain_text("you can send the next message in")

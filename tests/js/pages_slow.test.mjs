@@ -4,12 +4,11 @@ import { test } from "node:test";
 import { Slow } from "../../realtime/static/realtime/chat-slow.js";
 
 /** Slow mode over a note, a notice and a button, and a clock that the test winds. */
-function stage() {
-  const note = { hidden: true, textContent: "" };
+function stage({ note = { hidden: true, textContent: "" }, knows = true } = {}) {
   const notice = { textContent: "" };
   const button = { ariaDisabled: null };
   const form = { querySelector: (what) => ({ "[data-rt-notice]": notice, ".rt-send": button })[what] ?? null };
-  const words = { say: (name, { time }) => `${name} ${time}`, duration: (seconds) => `${Math.ceil(seconds)}s` };
+  const words = { has: () => knows, say: (name, { time }) => `${name} ${time}`, duration: (seconds) => `${Math.ceil(seconds)}s` };
   const clock = { time: 1_000_000, due: null };
   const slow = new Slow(note, form, words, {
     now: () => clock.time,
@@ -39,7 +38,7 @@ test("who has spoken waits, is told how long, and then may again", () => {
   wind(10_000);
   assert.equal(note.textContent, "slow.wait 20s");
   assert.equal(slow.holds(), true);
-  assert.equal(notice.textContent, "slow.wait 20s");
+  assert.equal(notice.textContent, "slow.early 20s", "the note counts: two numbers would differ");
   wind(20_000);
   assert.deepEqual([note.textContent, button.ariaDisabled, notice.textContent], ["slow 30s", null, ""]);
   assert.deepEqual([slow.holds(), clock.due], [false, null]);
@@ -54,6 +53,16 @@ test("what was said before the page was loaded counts", () => {
   assert.equal(slow.holds(), true);
   slow.seconds = 20;
   assert.equal(slow.holds(), false);
+});
+
+test("where a site's own template has no note, or not that sentence, who tries too early is told how long", () => {
+  for (const lacks of [{ note: null }, { knows: false }]) {
+    const { slow, notice, clock } = stage(lacks);
+    slow.seconds = 30;
+    slow.acted(clock.time);
+    assert.equal(slow.holds(), true);
+    assert.equal(notice.textContent, "slow.wait 30s");
+  }
 });
 
 test("a server whose clock is ahead makes nobody wait longer", () => {

@@ -40,10 +40,11 @@ export class Slow {
     this.#show();
   }
 
-  /** Whether it is not one's turn; who tries is told when it is. */
+  /** Whether it is not one's turn; who tries is told so. When it is stands in the note, which counts down. */
   holds() {
     const wait = this.#wait();
-    if (wait) this.#tell(this.#words.say("slow.wait", { time: this.#words.duration(wait) }));
+    const name = this.#note && this.#words.has("slow.early") ? "slow.early" : "slow.wait";
+    if (wait) this.#tell(this.#words.say(name, { time: this.#words.duration(wait) }));
     return wait > 0;
   }
 
