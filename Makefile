@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PEERS := benchmarks/peers/node_modules/.stamp
 
 .PHONY: help demo test faults fuzz lint format audit bench clean
 
@@ -71,10 +72,13 @@ clean:
 	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-audit.txt
 	@touch $@
 
-.venv/bench.stamp: requirements.txt tests/requirements.txt benchmarks/requirements.txt benchmarks/peers/package.json | $(BIN)/python
+.venv/bench.stamp: requirements.txt tests/requirements.txt benchmarks/requirements.txt $(PEERS) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	command -v npm >/dev/null && npm install --prefix benchmarks/peers --no-save --no-package-lock --no-audit --no-fund --silent || true
 	@touch $@ .venv/demo.stamp .venv/tests.stamp
+
+$(PEERS): benchmarks/peers/package.json
+	command -v npm >/dev/null && npm install --prefix benchmarks/peers --no-save --no-package-lock --no-audit --no-fund --silent || true
+	@mkdir -p $(@D) && touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
