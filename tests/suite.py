@@ -15,7 +15,7 @@ from pathlib import Path
 FEW = 8  # more than so many that fail are no accident
 
 PYTEST = (sys.executable, "-m", "pytest")
-SIDE_BY_SIDE = ("--numprocesses", "4", "--dist", "loadscope", "--no-loadscope-reorder")
+SIDE_BY_SIDE = ("--numprocesses", "5", "--dist", "loadscope", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)
