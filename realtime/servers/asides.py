@@ -12,16 +12,25 @@ _AT_ONCE = 128
 _PER_SECOND = 100.0
 
 
+# Who floods is not read for a while before it is closed on: coming back at once would cost more than staying.
+PAUSE_SECONDS = 5.0
+
+
 class Asides:
-    """Those of one connection."""
+    """Those of one connection. `flooding` once there were too many: it is to be closed on after `pause` seconds."""
 
-    __slots__ = ("_bucket",)
+    __slots__ = ("_bucket", "flooding", "pause")
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float = 0.0) -> None:
         self._bucket: Bucket | None = None
+        self.flooding = False
+        self.pause = pause
 
-    def too_many(self, now: float) -> bool:
-        """Count one more, and return whether that is one too many. `now` is monotonic, in seconds."""
+    def begin_to_flood(self, now: float) -> bool:
+        """Count one more, and return whether it is the first too many. `now` is monotonic, in seconds."""
+        if self.flooding:
+            return False
         if self._bucket is None:
             self._bucket = Bucket(_PER_SECOND, _AT_ONCE, now)
-        return bool(self._bucket.take(now))
+        self.flooding = self._bucket.take(now) > 0
+        return self.flooding

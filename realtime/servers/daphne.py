@@ -23,7 +23,7 @@ from twisted.internet.tcp import Server
 from zope.interface import implementer
 
 from realtime import conf, metrics
-from realtime.servers.asides import Asides
+from realtime.servers.asides import PAUSE_SECONDS, Asides
 from realtime.servers.intake import TOO_BIG, TOO_FAST, Intake, Receive, count_failed
 
 
@@ -91,7 +91,9 @@ def bounded(receive: Receive, send: Any) -> Receive:
     protocol = _protocol(send)
     if protocol is None or not hasattr(protocol.transport, "pauseProducing"):
         return receive
-    intake = Intake(_Source(protocol), receive)
+    asides = _asides(protocol)
+    asides.pause = PAUSE_SECONDS
+    intake = Intake(_Source(protocol, asides), receive)
     protocol.dataReceived = intake.came
     return intake.receive
 
@@ -99,6 +101,14 @@ def bounded(receive: Receive, send: Any) -> Receive:
 def _protocol(send: Any) -> WebSocketProtocol | None:
     protocol = send.args[0] if isinstance(send, partial) and send.args else None
     return protocol if isinstance(protocol, WebSocketProtocol) else None
+
+
+def _asides(protocol: Any) -> Asides:
+    """Return what counts them for the protocol: the intake and the wire share it."""
+    if not hasattr(protocol, "realtime_asides"):
+        protocol.realtime_asides = Asides()
+    asides: Asides = protocol.realtime_asides
+    return asides
 
 
 def _close(protocol: WebSocketProtocol, code: int | None = None) -> None:
@@ -115,10 +125,11 @@ def _handle(transport: Any) -> Any:
 class _Source:
     """daphne's side of an intake."""
 
-    __slots__ = ("_protocol", "feed", "pause", "resume")
+    __slots__ = ("_asides", "_protocol", "feed", "pause", "resume")
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: Any, asides: Asides) -> None:
         self._protocol = protocol
+        self._asides = asides
         self.feed: Callable[[bytes], None] = protocol.dataReceived
         self.pause: Callable[[], None] = protocol.transport.pauseProducing
         self.resume: Callable[[], None] = protocol.transport.resumeProducing
@@ -127,7 +138,7 @@ class _Source:
         return bool(self._protocol.application_queue.empty())
 
     def ending(self) -> bool:
-        return self._protocol.state not in (Autobahn.STATE_CONNECTING, Autobahn.STATE_OPEN)
+        return self._asides.flooding or self._protocol.state not in (Autobahn.STATE_CONNECTING, Autobahn.STATE_OPEN)
 
 
 @implementer(IPushProducer)
@@ -142,7 +153,7 @@ class Wire:
         self._handle = _handle(protocol.transport)
         self.paused = False
         self._owed: bytes | None = None
-        self._asides = Asides()
+        self._asides = _asides(protocol)
         self.on_pause: Callable[[], None] = lambda: None
         self.on_resume: Callable[[], None] = lambda: None
         protocol.serverClose = partial(_close, protocol)
@@ -207,9 +218,13 @@ class Wire:
     @property
     def _has_enough(self) -> bool:
         """Count something beside the messages, and return whether it is to be let go of."""
-        if not self._protocol.failedByMe and self._asides.too_many(time.monotonic()):
+        if self._asides.begin_to_flood(time.monotonic()):
+            asyncio.get_running_loop().call_later(self._asides.pause, self._turn_out)
+        return self._asides.flooding or bool(self._protocol.failedByMe)
+
+    def _turn_out(self) -> None:
+        if self._open:
             self._fail(TOO_FAST, "too fast")
-        return bool(self._protocol.failedByMe)
 
     def _fail(self, code: int, reason: str) -> None:
         """Fail as Autobahn does, where what came is too long or no WebSocket."""

@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidState
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from realtime import conf, metrics
-from realtime.servers.asides import Asides
+from realtime.servers.asides import PAUSE_SECONDS, Asides
 from realtime.servers.intake import NOT_UTF8, NOT_WEBSOCKET, TOO_BIG, TOO_FAST, Intake, Receive, count_failed
 from realtime.servers.uvicorn_requests import HTTPProtocol, bound_requests
 
@@ -39,30 +39,36 @@ def bounded(receive: Receive, send: Any) -> Receive:
     protocol = getattr(send, "__self__", None)
     if not isinstance(protocol, WebSocketsSansIOProtocol):
         return receive
-    intake = Intake(_Source(protocol), receive)
+    asides = protocol.asides if isinstance(protocol, Protocol) else _count_asides(protocol)
+    asides.pause = PAUSE_SECONDS
+    intake = Intake(_Source(protocol, asides), receive)
     protocol.data_received = intake.came  # type: ignore[method-assign]
     protocol.transport.set_protocol(protocol)  # uvloop keeps the method that it has seen
     protocol.close_timeout = _ANSWER_SECONDS
     bound_requests(protocol.config)
-    if not isinstance(protocol, Protocol):
-        _count_asides(protocol)
     return intake.receive
 
 
-def _count_asides(protocol: WebSocketsSansIOProtocol) -> None:
+def _count_asides(protocol: WebSocketsSansIOProtocol) -> Asides:
     """Have uvicorn's own protocol close on who sends too much beside messages, as ours does by itself."""
     asides = Asides()
 
     def handled(handle: Callable[..., None], *event: Any) -> None:
-        if not protocol.close_sent and asides.too_many(protocol.loop.time()):
-            count_failed(TOO_FAST)
-            protocol.conn.send_close(TOO_FAST)
-            protocol.handle_parser_exception()
-        if not protocol.close_sent:
+        if asides.begin_to_flood(protocol.loop.time()):
+            protocol.loop.call_later(asides.pause, _turn_out, protocol)
+        if not (asides.flooding or protocol.close_sent):
             handle(*event)
 
     for name in ("handle_ping", "handle_pong", "handle_cont"):
         setattr(protocol, name, partial(handled, getattr(protocol, name)))
+    return asides
+
+
+def _turn_out(protocol: WebSocketsSansIOProtocol) -> None:
+    if not protocol.close_sent and not protocol.transport.is_closing():
+        count_failed(TOO_FAST)
+        protocol.conn.send_close(TOO_FAST)
+        protocol.handle_parser_exception()
 
 
 def count_closed(send: Any, code: int | None) -> None:
@@ -98,11 +104,12 @@ def _cut_unread(protocol: WebSocketsSansIOProtocol) -> None:
 class _Source:
     """uvicorn's side of an intake."""
 
-    __slots__ = ("_feed", "_protocol", "pause", "resume")
+    __slots__ = ("_asides", "_feed", "_protocol", "pause", "resume")
 
-    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+    def __init__(self, protocol: WebSocketsSansIOProtocol, asides: Asides) -> None:
         transport: Any = protocol.transport
         self._protocol = protocol
+        self._asides = asides
         self._feed: Callable[[bytes], None] = protocol.data_received
         self.pause: Callable[[], None] = transport.pause_reading
         self.resume: Callable[[], None] = transport.resume_reading
@@ -119,7 +126,7 @@ class _Source:
         return self._protocol.queue.empty()
 
     def ending(self) -> bool:
-        return self._protocol.close_sent or self._protocol.transport.is_closing()
+        return self._asides.flooding or self._protocol.close_sent or self._protocol.transport.is_closing()
 
 
 class Protocol(WebSocketsSansIOProtocol):
@@ -133,7 +140,7 @@ class Protocol(WebSocketsSansIOProtocol):
         self.conn.max_message_size = min(self.config.ws_max_size or _LONGEST_MESSAGE, _LONGEST_MESSAGE)
         self.conn.debug = False  # at debug level websockets logs every header, cookies and keys among them, and frames
         self.realtime_frames = _Wire(self)
-        self._asides = Asides()
+        self.asides = Asides()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -174,9 +181,13 @@ class Protocol(WebSocketsSansIOProtocol):
     @property
     def _has_enough(self) -> bool:
         """Count something beside the messages, and return whether it is to be let go of."""
-        if not self.close_sent and self._asides.too_many(self.loop.time()):
+        if self.asides.begin_to_flood(self.loop.time()):
+            self.loop.call_later(self.asides.pause, self._turn_out)
+        return self.asides.flooding or self.close_sent
+
+    def _turn_out(self) -> None:
+        if not self.close_sent and not self.transport.is_closing():
             self._fail(TOO_FAST)
-        return self.close_sent
 
     def _fail(self, code: int) -> None:
         if self.handshake_complete:
