@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidStatus
 
+from realtime.servers.asides import Asides
 from realtime.servers.daphne import Wire
 from realtime.servers.uvicorn import Protocol
 from tests.support.gauges import metrics, resident_megabytes
@@ -108,6 +109,6 @@ def test_a_message_that_comes_slowly_in_fragments_without_end_is_too_big() -> No
     theirs = Mock(frames=most, _has_enough=False)
     Protocol.handle_cont(theirs, Mock())
     theirs._fail.assert_called_once_with(1009)
-    theirs = Mock(message_data=most, failedByMe=False)
+    theirs = Mock(message_data=most, failedByMe=False, realtime_asides=Asides())
     Wire(theirs)._fragment([b""])
     theirs.dropConnection.assert_called_once_with(abort=True)
