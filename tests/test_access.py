@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,8 +80,13 @@ class Guest:
 def log_in(user: User) -> tuple[Browser, Person]:
     browser = Browser()
     browser.force_login(user)
+    return browser, who_has(browser)
+
+
+def who_has(browser: Browser) -> Person:
+    """Return whom this browser's session is taken for."""
     (person,) = auth.of_cookies([f"{site.SESSION_COOKIE_NAME}={browser.cookies[site.SESSION_COOKIE_NAME].value}"])
-    return browser, person
+    return person
 
 
 class Scene:
@@ -126,6 +132,28 @@ async def test_logging_out_closes_that_sessions_connections_and_no_others(node: 
     assert first.lane.closed == (ACCESS_ENDED, "access ended")
     assert [guest.lane.closed for guest in (second, bob, visitor)] == [None] * 3
     assert first.lane.named("phx_close"), "a stock client would join again"
+
+
+async def test_who_logs_in_where_somebody_else_is_ends_that_persons_session_and_no_other(
+    node: nodes.Node, scene: Scene
+) -> None:
+    first, second, bob, visitor = await enter(node, scene.first, scene.second, scene.bobs, NOBODY)
+    await do(lambda: scene.browser.post("/accounts/login/", {"username": "bob", "password": "bob"}))
+    assert await first.refused() == "access_ended"
+    await looked(node)
+    assert [guest.lane.closed for guest in (second, bob, visitor)] == [None] * 3
+
+
+async def test_who_logs_in_once_more_or_was_a_guest_goes_on(node: nodes.Node, scene: Scene) -> None:
+    stranger = Browser()
+    await do(lambda: stranger.get("/rooms/lobby/"))
+    guest = await sync_to_async(who_has)(stranger)
+    present = await enter(node, scene.first, guest)
+    for browser in (scene.browser, stranger):
+        await do(partial(browser.post, "/accounts/login/", {"username": "alice", "password": "alice"}))
+    await looked(node)
+    assert (await sync_to_async(who_has)(stranger)).name == "alice"
+    assert [one.lane.closed for one in present] == [None] * 2
 
 
 def set_password(user: User) -> None:
