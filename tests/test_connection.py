@@ -464,6 +464,16 @@ async def test_typing_does_not_count_as_writing_nor_the_other_way_round(node: Fa
     assert metrics.refusals.values["rate_limited"] == refusals + 1
 
 
+async def test_reading_back_counts_as_writing_does(node: FakeNode, settings: Settings) -> None:
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 0.01, "COMMANDS_BURST": 2}
+    connection, lane = node.connect()
+    await join(connection, lane)
+    for ref in ("2", "3"):
+        await send(connection, "1", ref, TOPIC, "room_history", {})
+        assert (await lane.reply(ref)).ok
+    assert (await refused(connection, lane, "room_history"))["code"] == "rate_limited"
+
+
 async def test_a_person_may_have_only_so_many_connections(node: FakeNode, settings: Settings) -> None:
     settings.REALTIME = {"CONNECTIONS_PER_PERSON": 2}
     (first, _), _second = node.connect(), node.connect()
