@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from realtime import metrics
+from realtime import metrics, node
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +27,14 @@ def test_without_its_database_a_process_is_not_healthy(client: Client, monkeypat
     monkeypatch.setattr(connection, "cursor", gone)
     answer = client.get(reverse("realtime:health"))
     assert (answer.status_code, answer.json()) == (503, {"database": False})
+
+
+def test_a_process_that_is_about_to_stop_sends_balancers_elsewhere(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "any_leaving", lambda: True)
+    answer = client.get(reverse("realtime:health"))
+    assert (answer.status_code, answer.json()) == (503, {"leaving": True})
 
 
 METRICS = "/realtime/metrics"

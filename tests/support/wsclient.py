@@ -62,6 +62,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
         trust: ssl.SSLContext | None = None,
+        within: float = SECONDS,
     ) -> Self:
         """Open a connection as a page of the site itself would; `websockets.InvalidStatus` when it is refused.
 
@@ -73,7 +74,7 @@ class Client:
             origin=Origin(base_url if origin is None else origin) if origin != "" else None,
             additional_headers=extra,
             subprotocols=[Subprotocol(name) for name in subprotocols] or None,
-            open_timeout=SECONDS,
+            open_timeout=within,
             close_timeout=1,
             ping_interval=None,
             compression=None,
