@@ -145,7 +145,7 @@ class Hub:
             return
         room.roster.reconcile(seats[room.pk], self._node)
         standing = heads.get(room.pk, Standing(0))
-        room.tail = standing.tail
+        self._shorten(room, standing.tail, tell=False)
         room.judged = standing.judged
         self._expect(room, standing.head)
 
