@@ -770,6 +770,21 @@ async def test_a_read_that_began_before_the_room_was_cleared_brings_nothing_back
     assert await after(hub, 2) == []
 
 
+async def test_what_left_the_log_while_a_room_was_opened_is_served_to_nobody(
+    hub: Hub, log: FakeLog, ring: Ring
+) -> None:
+    log.rooms[1] = []
+    log.gate.clear()
+    entering = asyncio.ensure_future(hub.enter(FakeClient(hub), "1", 1, "room:lobby", 0))
+    await settle()
+    ring(log.append(5))
+    log.remove_up_to(5)
+    log.gate.set()
+    hub.begin(await entering, 5, tail=5)
+    assert hub.rooms[1].feed.position == 5
+    assert await after(hub, 2) == []
+
+
 async def test_what_left_the_log_unheard_is_served_to_nobody(hub: Hub, log: FakeLog, ring: Ring) -> None:
     await FakeClient(hub).join()
     ring(log.append(5))
