@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from realtime.limits import Bucket
 
+# Who floods is not read for a while before it is closed on: coming back at once would cost more than staying.
+PAUSE_SECONDS = 5.0
+
 # What a message of 64 KiB has at once, in fragments of 512 bytes; and as fast as the app lets frames of 4 KiB come, from then on.
 _AT_ONCE = 128
 _PER_SECOND = 100.0
-
-
-# Who floods is not read for a while before it is closed on: coming back at once would cost more than staying.
-PAUSE_SECONDS = 5.0
 
 
 class Asides:
